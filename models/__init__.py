@@ -1,0 +1,1 @@
+"""The model zoo: builders that write ONNX graphs of published architectures."""

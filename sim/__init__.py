@@ -1,0 +1,1 @@
+"""The machine: executes programs bit-accurately and times them cycle by cycle."""
