@@ -34,7 +34,7 @@ class Quant:
     @staticmethod
     def per_tensor(scale: float, zero_point: int) -> Quant:
         """Return the quantization of a whole tensor by one scale and zero point."""
-        return Quant(np.float32(scale).reshape(()), np.int32(zero_point).reshape(()))
+        return Quant(np.asarray(scale, np.float32), np.asarray(zero_point, np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +120,12 @@ OPS: Mapping[str, OpRule] = MappingProxyType(
         "mul": OpRule((2, 2), ("activation",), "a * b with ONNX broadcasting"),
         "relu": OpRule((1, 1), (), "max(x, 0)"),
         "leaky_relu": OpRule((1, 1), ("alpha",), "x if x >= 0 else alpha * x"),
-        "prelu": OpRule((2, 2), (), "x if x >= 0 else slope * x; the slope is a constant, one per channel (axis 1) or one"),
+        "prelu": OpRule((2, 2), (), "x if x >= 0 else slope * x; slope is constant, one per channel (axis 1) or one"),
         "clip": OpRule((1, 1), ("min", "max"), "min(max(x, min), max)"),
         "sigmoid": OpRule((1, 1), (), "1 / (1 + exp(-x))"),
         "tanh": OpRule((1, 1), (), "tanh(x)"),
         "hard_sigmoid": OpRule((1, 1), ("alpha", "beta"), "max(0, min(1, alpha * x + beta))"),
-        "affine": OpRule((3, 3), (), "x * scale[c] + shift[c], constants along axis 1 (a batch normalization left alone)"),
+        "affine": OpRule((3, 3), (), "x * scale[c] + shift[c], constants along axis 1 (a lone batch normalization)"),
         "requantize": OpRule((1, 1), (), "x under another scale and zero point (identity while float)"),
         "max_pool": OpRule((1, 1), ("kernel", *_SPATIAL), "maximum over windows, padding ignored"),
         "avg_pool": OpRule((1, 1), ("kernel", *_SPATIAL, "count_include_pad"), "mean over windows"),
@@ -134,11 +134,11 @@ OPS: Mapping[str, OpRule] = MappingProxyType(
         "lrn": OpRule((1, 1), ("size", "alpha", "beta", "bias"), "local response normalization across channels"),
         "softmax": OpRule((1, 1), ("axis",), "exp(x) / sum(exp(x)) along one axis"),
         "concat": OpRule((1, 1 << 20), ("axis",), "inputs side by side along one axis"),
-        "slice": OpRule((1, 1), ("starts", "steps"), "x[starts : : steps] of the output's shape, every axis given"),
-        "pad": OpRule((1, 1), ("begin", "value"), "x at offset `begin` (every axis) in a field of the real number `value`"),
+        "slice": OpRule((1, 1), ("starts", "steps"), "x[starts : : steps] of the output's shape, all axes given"),
+        "pad": OpRule((1, 1), ("begin", "value"), "x at offset `begin` in a field of the real number `value`"),
         "reshape": OpRule((1, 1), (), "the same elements in row-major order under the output's shape"),
         "transpose": OpRule((1, 1), ("perm",), "axes permuted"),
-        "host": OpRule((0, 1 << 20), ("op_type", "model", "reason"), "one ONNX node run by the host processor in float32"),
+        "host": OpRule((0, 1 << 20), ("op_type", "model", "reason"), "one ONNX node run by the host in float32"),
     }
 )
 
