@@ -1,0 +1,25 @@
+"""The instruction set: TABLE maps each opcode to its one definition."""
+
+from accelc.isa import control, dma, mac, pool, vector
+from accelc.isa.core import TABLE, Instruction, Memory, Queue, Space, Word, by_name, make
+from accelc.isa.encoding import decode, encode, from_bytes, to_bytes
+
+__all__ = [
+    "TABLE",
+    "Instruction",
+    "Memory",
+    "Queue",
+    "Space",
+    "Word",
+    "by_name",
+    "control",
+    "decode",
+    "dma",
+    "encode",
+    "from_bytes",
+    "mac",
+    "make",
+    "pool",
+    "to_bytes",
+    "vector",
+]

@@ -1,0 +1,229 @@
+"""What an instruction is: operands with widths and memory spaces, and the clauses that say what it does and costs.
+
+A clause is a plain function; the annotations of the action's parameters are the operands, in encoding order. From them
+come encode, decode, assembler text, the legality messages, the generated page and the simulator's dispatch.
+
+A word is eight little-endian 64-bit lanes. Lanes 0 and 1 hold the opcode and the tokens an instruction waits for; lanes
+2 to 7 hold the operands, in order, none of which straddles a lane. Every unused bit must be zero.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.errors import IsaError
+
+Array = npt.NDArray[Any]
+Clause = Callable[..., Any]
+
+WORD_BYTES = 64
+LANES = 8
+HEADER_LANES = 2
+LANE_BITS = 64
+TOKEN_BITS = 24
+
+
+class Queue(IntEnum):
+    """The queues; each issues its instructions in order, all run concurrently."""
+
+    LOAD = 0
+    STORE = 1
+    MAC = 2
+    VECTOR = 3
+    HOST = 4
+
+
+class Space(IntEnum):
+    """The memory spaces an operand may address; acc counts 32-bit words, the others bytes."""
+
+    DRAM = 0
+    ACT = 1
+    WGT = 2
+    ACC = 3
+
+
+class Memory(NamedTuple):
+    """The arrays that actions read and write, one per space."""
+
+    dram: npt.NDArray[np.uint8]
+    act: npt.NDArray[np.uint8]
+    wgt: npt.NDArray[np.int8]
+    acc: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An operand's width in bits, the space it addresses if any, and whether it is signed or a float32."""
+
+    bits: int
+    space: Space | None = None
+    signed: bool = False
+    real: bool = False
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Return the least and greatest integer the field holds."""
+        return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
+
+
+DramAddr = Annotated[int, Operand(40, Space.DRAM)]
+ActAddr = Annotated[int, Operand(24, Space.ACT)]
+WgtAddr = Annotated[int, Operand(24, Space.WGT)]
+AccAddr = Annotated[int, Operand(24, Space.ACC)]
+Flag = Annotated[int, Operand(1)]
+U3 = Annotated[int, Operand(3)]
+U8 = Annotated[int, Operand(8)]
+U12 = Annotated[int, Operand(12)]
+U16 = Annotated[int, Operand(16)]
+U24 = Annotated[int, Operand(24)]
+U32 = Annotated[int, Operand(32)]
+S12 = Annotated[int, Operand(12, signed=True)]
+F32 = Annotated[float, Operand(32, real=True)]
+
+
+@dataclass(frozen=True)
+class Field:
+    """An operand's place in the word."""
+
+    name: str
+    operand: Operand
+    lane: int
+    shift: int
+
+
+@dataclass
+class Instruction:
+    """One instruction: its fields and its clauses (action, cycles, events, touches, rules)."""
+
+    name: str
+    opcode: int
+    queue: Queue
+    action: Clause
+    fields: tuple[Field, ...]
+    doc: str
+    clauses: dict[str, Clause] = field(default_factory=dict)
+
+    def _attach(self, kind: str) -> Callable[[Clause], Clause]:
+        def attach(clause: Clause) -> Clause:
+            self.clauses[kind] = clause
+            return clause
+
+        return attach
+
+    @property
+    def cycles(self) -> Callable[[Clause], Clause]:
+        """Attach the clause (timing, operands...) -> (compute, fill_drain, weight_load) cycles."""
+        return self._attach("cycles")
+
+    @property
+    def events(self) -> Callable[[Clause], Clause]:
+        """Attach the clause (counts, timing, operands...) that adds energy events to `counts`."""
+        return self._attach("events")
+
+    @property
+    def touches(self) -> Callable[[Clause], Clause]:
+        """Attach the clause (rows, operands...) that writes (space, first, end, is_write) rows and returns how many."""
+        return self._attach("touches")
+
+    @property
+    def rule(self) -> Callable[[Clause], Clause]:
+        """Attach the legality clause (operands...) -> message or empty text."""
+        return self._attach("rule")
+
+    def operand_names(self, kind: str) -> tuple[str, ...]:
+        """Return the operands that a clause reads, in its own order."""
+        names = inspect.signature(self.clauses[kind]).parameters
+        known = {f.name for f in self.fields}
+        return tuple(n for n in names if n in known)
+
+
+TABLE: dict[int, Instruction] = {}
+
+
+def instruction(opcode: int, queue: Queue) -> Callable[[Clause], Instruction]:
+    """Define an instruction from its action `(m: Memory, operands...)`; the annotations give the fields."""
+
+    def define(action: Clause) -> Instruction:
+        if opcode in TABLE:
+            raise IsaError(f"opcode {opcode:#04x} is both {TABLE[opcode].name} and {action.__name__}")
+        fields = _layout(action)
+        made = Instruction(action.__name__, opcode, queue, action, fields, inspect.getdoc(action) or "")
+        TABLE[opcode] = made
+        return made
+
+    return define
+
+
+def _layout(action: Clause) -> tuple[Field, ...]:
+    """Place the operands in order, each in the first lane where it still fits."""
+    hints = get_type_hints(action, include_extras=True)
+    lane_used = [0] * LANES
+    fields = []
+    for name in list(inspect.signature(action).parameters)[1:]:
+        operand = hints[name].__metadata__[0]
+        lane = next((k for k in range(HEADER_LANES, LANES) if lane_used[k] + operand.bits <= LANE_BITS), None)
+        if lane is None:
+            raise IsaError(f"{action.__name__}: operand {name} finds no room in the word")
+        fields.append(Field(name, operand, lane, lane_used[lane]))
+        lane_used[lane] += operand.bits
+    return tuple(fields)
+
+
+@dataclass(frozen=True)
+class Word:
+    """One instruction as values: its operands, and per queue how many of that queue's instructions must be complete."""
+
+    opcode: int
+    operands: Mapping[str, int | float]
+    wait: Mapping[Queue, int] = field(default_factory=dict)
+
+    @property
+    def instruction(self) -> Instruction:
+        """Return the definition."""
+        return TABLE[self.opcode]
+
+
+def by_name(name: str) -> Instruction:
+    """Return the instruction of that name or raise IsaError."""
+    for made in TABLE.values():
+        if made.name == name:
+            return made
+    raise IsaError(f"unknown instruction '{name}'; known: {', '.join(sorted(i.name for i in TABLE.values()))}")
+
+
+def make(made: Instruction, wait: Mapping[Queue, int] | None = None, **operands: int | float) -> Word:
+    """Return a checked word; raise IsaError naming the operand and the rule it breaks."""
+    names = {f.name for f in made.fields}
+    if unknown := set(operands) - names:
+        raise IsaError(f"{made.name}: unknown operand {sorted(unknown)[0]}; it takes {', '.join(sorted(names))}")
+    for f in made.fields:
+        if f.name not in operands:
+            raise IsaError(f"{made.name}: operand {f.name} is missing")
+        _check_operand(made, f, operands[f.name])
+    if "rule" in made.clauses:
+        message = made.clauses["rule"](**{n: operands[n] for n in made.operand_names("rule")})
+        if message:
+            raise IsaError(f"{made.name}: {message}")
+    waits = {queue: int(count) for queue, count in sorted((wait or {}).items()) if count}
+    for queue, count in waits.items():
+        if not 0 <= count < 1 << TOKEN_BITS:
+            raise IsaError(f"{made.name}: wait {queue.name.lower()}={count} does not fit in {TOKEN_BITS} bits")
+    return Word(made.opcode, {f.name: operands[f.name] for f in made.fields}, waits)
+
+
+def _check_operand(made: Instruction, f: Field, value: int | float) -> None:
+    if f.operand.real:
+        if not np.isfinite(value) or float(np.float32(value)) != float(value):
+            raise IsaError(f"{made.name}: {f.name}={value!r} is not a finite float32")
+        return
+    low, high = f.operand.bounds
+    if not isinstance(value, (int, np.integer)) or not low <= value <= high:
+        sign = "signed " if f.operand.signed else ""
+        raise IsaError(f"{made.name}: {f.name}={value} does not fit in {f.operand.bits} {sign}bits")

@@ -1,0 +1,150 @@
+"""Between values, 64-byte words and decoded rows; a word decodes to a row of integers and a row of float32 views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.errors import IsaError
+from accelc.isa.core import HEADER_LANES, LANE_BITS, LANES, TABLE, TOKEN_BITS, WORD_BYTES, Field, Queue, Word
+
+Words = npt.NDArray[np.uint64]
+
+OPCODE_BITS = 8
+# (lane, shift) of each queue's token count.
+WAIT_PLACE = {
+    Queue.LOAD: (0, 8),
+    Queue.STORE: (0, 32),
+    Queue.MAC: (1, 0),
+    Queue.VECTOR: (1, 24),
+    Queue.HOST: (0, 56),
+}
+HOST_WAIT_BITS = 8
+ROW_WIDTH = max(len(made.fields) for made in TABLE.values()) if TABLE else 0
+
+
+def wait_bits(queue: Queue) -> int:
+    """Return the width of a queue's token count (the host's is narrow: few host instructions exist)."""
+    return HOST_WAIT_BITS if queue is Queue.HOST else TOKEN_BITS
+
+
+def encode(words: Iterable[Word]) -> Words:
+    """Return the words as an array [count, 8] of 64-bit lanes."""
+    return np.array([_encode_one(w) for w in words], dtype=np.uint64).reshape(-1, LANES)
+
+
+def _encode_one(word: Word) -> list[int]:
+    lanes = [0] * LANES
+    lanes[0] = word.opcode
+    for queue, count in word.wait.items():
+        if count >= 1 << wait_bits(queue):
+            raise IsaError(f"wait {queue.name.lower()}={count} does not fit in {wait_bits(queue)} bits")
+        lane, shift = WAIT_PLACE[queue]
+        lanes[lane] |= count << shift
+    for f in word.instruction.fields:
+        lanes[f.lane] |= _raw(f, word.operands[f.name]) << f.shift
+    return lanes
+
+
+def _raw(f: Field, value: int | float) -> int:
+    if f.operand.real:
+        return int(np.float32(value).view(np.uint32))
+    return int(value) & ((1 << f.operand.bits) - 1)
+
+
+def extract(lanes: Words, lane: int, shift: int, bits: int, signed: bool = False) -> npt.NDArray[np.int64]:
+    """Return one field of many words as int64."""
+    raw = (lanes[:, lane] >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
+    values = raw.astype(np.int64)
+    return np.where(values >> (bits - 1), values - (1 << bits), values) if signed else values
+
+
+def decode(words: Words) -> list[Word]:
+    """Return the words as values; raise IsaError for an unknown opcode or a stray bit."""
+    check(words)
+    rows = decode_rows(words)
+    waits = decode_waits(words)
+    return [_decode_one(words, rows, waits, k) for k in range(len(words))]
+
+
+def _decode_one(words: Words, rows: npt.NDArray[np.int64], waits: npt.NDArray[np.int64], k: int) -> Word:
+    made = TABLE[int(words[k, 0]) & 0xFF]
+    operands: dict[str, int | float] = {}
+    for j, f in enumerate(made.fields):
+        value = int(rows[k, j])
+        operands[f.name] = float(np.uint32(value).view(np.float32)) if f.operand.real else value
+    return Word(made.opcode, operands, {q: int(waits[k, q]) for q in Queue if waits[k, q]})
+
+
+def decode_rows(words: Words) -> npt.NDArray[np.int64]:
+    """Return [count, ROW_WIDTH] integers, operand j of each word in column j (float32 operands as their bits)."""
+    width = max(len(made.fields) for made in TABLE.values())
+    rows = np.zeros((len(words), width), np.int64)
+    opcodes = words[:, 0] & np.uint64(0xFF)
+    for opcode, made in TABLE.items():
+        at = np.flatnonzero(opcodes == opcode)
+        for j, f in enumerate(made.fields):
+            rows[at, j] = extract(words[at], f.lane, f.shift, f.operand.bits, f.operand.signed)
+    return rows
+
+
+def decode_waits(words: Words) -> npt.NDArray[np.int64]:
+    """Return [count, 5]: how many instructions of each queue must be complete before this one starts."""
+    waits = np.zeros((len(words), len(Queue)), np.int64)
+    for queue, (lane, shift) in WAIT_PLACE.items():
+        waits[:, queue] = extract(words, lane, shift, wait_bits(queue))
+    return waits
+
+
+def decode_queues(words: Words) -> npt.NDArray[np.int64]:
+    """Return the queue of each word."""
+    queue_of = np.zeros(256, np.int64)
+    for opcode, made in TABLE.items():
+        queue_of[opcode] = made.queue
+    return queue_of[(words[:, 0] & np.uint64(0xFF)).astype(np.int64)]
+
+
+def check(words: Words) -> None:
+    """Raise IsaError unless every opcode is known and every bit outside a field is zero."""
+    opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    for opcode in np.unique(opcodes):
+        at = np.flatnonzero(opcodes == opcode)
+        if int(opcode) not in TABLE:
+            raise IsaError(f"word {at[0]}: unknown opcode {opcode:#04x}")
+        stray = words[at] & ~_mask(int(opcode))
+        if bad := np.flatnonzero(stray.any(axis=1)).tolist():
+            raise IsaError(f"word {at[bad[0]]} ({TABLE[int(opcode)].name}): a bit outside every field is set")
+
+
+def _mask(opcode: int) -> Words:
+    lanes = [0] * LANES
+    lanes[0] = (1 << OPCODE_BITS) - 1
+    for queue, (lane, shift) in WAIT_PLACE.items():
+        lanes[lane] |= ((1 << wait_bits(queue)) - 1) << shift
+    for f in TABLE[opcode].fields:
+        lanes[f.lane] |= ((1 << f.operand.bits) - 1) << f.shift
+    return np.array(lanes, np.uint64)
+
+
+def to_bytes(words: Words) -> bytes:
+    """Return the words as little-endian bytes."""
+    return words.astype("<u8").tobytes()
+
+
+def from_bytes(data: bytes) -> Words:
+    """Return the words in `data`; raise IsaError if a word is incomplete or illegal."""
+    if len(data) % WORD_BYTES:
+        raise IsaError(f"{len(data)} bytes of code are not a whole number of {WORD_BYTES}-byte words")
+    words = np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, LANES)
+    check(words)
+    return words
+
+
+def bits_of(fields: Sequence[Field]) -> int:
+    """Return the operand bits a set of fields takes."""
+    return sum(f.operand.bits for f in fields)
+
+
+OPERAND_BITS = (LANES - HEADER_LANES) * LANE_BITS

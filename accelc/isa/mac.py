@@ -1,0 +1,213 @@
+"""Instructions of the MAC array: a tile of a convolution (a matrix product is a convolution of one row) and its depthwise form.
+
+Activations are bytes in excess-128 form: an int8 value v is stored as v + 128, a uint8 value as itself. The array
+multiplies stored bytes; the compiler folds zero points into the bias. Accumulation wraps at 32 bits.
+"""
+
+from __future__ import annotations
+
+from accelc.chip.timing import Timing
+from accelc.isa import events as ev
+from accelc.isa.core import U3, U8, U16, U24, AccAddr, ActAddr, Array, Flag, Memory, Queue, WgtAddr, instruction
+
+BLOCK = 16  # output channels that share one weight block
+GROUP = 4  # input channels that lie together in it
+
+WEIGHT_STATIONARY = 0
+OUTPUT_STATIONARY = 1
+
+
+@instruction(0x10, Queue.MAC)
+def conv(
+    m: Memory,
+    act: ActAddr,
+    act_row: U24,
+    act_col: U16,
+    rows: U16,
+    cols: U16,
+    taps_y: U8,
+    taps_x: U8,
+    depth: U16,
+    tap_row: U24,
+    tap_col: U16,
+    wgt: WgtAddr,
+    acc: AccAddr,
+    acc_col: U16,
+    n: U16,
+    accumulate: Flag,
+    dataflow: U3,
+    groups: U16,
+    act_group: U16,
+) -> None:
+    """acc[acc + (y*cols+x)*acc_col + g*n + j] (+)= sum_{ty,tx,k} act[act + y*act_row + x*act_col + ty*tap_row + tx*tap_col + g*act_group + k] * w[g,j,ty,tx,k].
+
+    Weights lie as [group][n/16][taps_y*taps_x][depth/4][16][4] bytes; depth is a multiple of 4, n of 16.
+    """
+    taps = taps_y * taps_x
+    for g in range(groups):
+        for y in range(rows):
+            for x in range(cols):
+                at = act + y * act_row + x * act_col + g * act_group
+                for j in range(n):
+                    to = acc + (y * cols + x) * acc_col + g * n + j
+                    total = int(m.acc[to]) if accumulate else 0
+                    block = wgt + g * n * taps * depth + (j // 16) * taps * depth * 16 + (j % 16) * 4
+                    for tap in range(taps):
+                        row = at + (tap // taps_x) * tap_row + (tap % taps_x) * tap_col
+                        for k in range(depth):
+                            w = m.wgt[block + tap * depth * 16 + (k // 4) * 64 + k % 4]
+                            total += int(m.act[row + k]) * int(w)
+                    m.acc[to] = ((total + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+@conv.rule
+def _(rows: int, cols: int, taps_y: int, taps_x: int, depth: int, n: int, groups: int, dataflow: int) -> str:
+    if not (rows and cols and taps_y and taps_x and depth and n and groups):
+        return "rows, cols, taps_y, taps_x, depth, n and groups must be at least 1"
+    if depth % 4:
+        return f"depth={depth} must be a multiple of 4"
+    if n % 16:
+        return f"n={n} must be a multiple of 16"
+    return "" if dataflow <= 1 else f"dataflow={dataflow} is not 0 (weight-stationary) or 1 (output-stationary)"
+
+
+@conv.cycles
+def _(
+    c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, n: int, dataflow: int, groups: int
+) -> tuple[int, int, int]:
+    m = rows * cols
+    fill = c.array_rows + c.array_cols - 2
+    blocks = (n + c.array_cols - 1) // c.array_cols * groups
+    if dataflow == 1:
+        passes = (m + c.array_rows - 1) // c.array_rows * blocks
+        return passes * taps_y * taps_x * depth, fill + (0 if c.double_buffered_weights else (passes - 1) * fill), 0
+    passes = (depth + c.array_rows - 1) // c.array_rows * taps_y * taps_x * blocks
+    if c.double_buffered_weights:
+        return passes * m, fill, c.array_rows + (passes - 1) * max(0, c.array_rows - m)
+    return passes * m, passes * fill, passes * c.array_rows
+
+
+@conv.touches
+def _(
+    t: Array, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int,
+    tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, groups: int, act_group: int,
+) -> int:
+    t[0, 0] = 1
+    t[0, 1] = act
+    t[0, 2] = (
+        act + (rows - 1) * act_row + (cols - 1) * act_col + (taps_y - 1) * tap_row + (taps_x - 1) * tap_col
+        + (groups - 1) * act_group + depth
+    )
+    t[0, 3] = 0
+    t[1, 0] = 2
+    t[1, 1] = wgt
+    t[1, 2] = wgt + groups * n * taps_y * taps_x * depth
+    t[1, 3] = 0
+    t[2, 0] = 3
+    t[2, 1] = acc
+    t[2, 2] = acc + (rows * cols - 1) * acc_col + groups * n
+    t[2, 3] = 1
+    return 3
+
+
+@conv.events
+def _(
+    e: Array, c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, n: int, accumulate: int,
+    dataflow: int, groups: int,
+) -> None:
+    m = rows * cols
+    taps = taps_y * taps_x
+    macs = m * taps * depth * n * groups
+    col_passes = (n + c.array_cols - 1) // c.array_cols
+    e[ev.MAC] += macs
+    e[ev.PE_REGISTER_BITS] += macs * 40
+    e[ev.ACT_READ_BYTES] += m * taps * depth * col_passes * groups
+    if dataflow == 1:
+        e[ev.WGT_READ_BYTES] += taps * depth * n * groups * ((m + c.array_rows - 1) // c.array_rows)
+        e[ev.ACC_WRITE_WORDS] += m * n * groups
+        e[ev.ACC_READ_WORDS] += m * n * groups * accumulate
+    else:
+        passes = taps * ((depth + c.array_rows - 1) // c.array_rows)
+        e[ev.WGT_READ_BYTES] += taps * depth * n * groups
+        e[ev.ACC_WRITE_WORDS] += m * n * groups * passes
+        e[ev.ACC_READ_WORDS] += m * n * groups * (passes - 1 + accumulate)
+
+
+@instruction(0x11, Queue.MAC)
+def depthwise(
+    m: Memory,
+    act: ActAddr,
+    act_row: U24,
+    act_col: U16,
+    rows: U16,
+    cols: U16,
+    taps_y: U8,
+    taps_x: U8,
+    tap_row: U24,
+    tap_col: U16,
+    wgt: WgtAddr,
+    acc: AccAddr,
+    acc_col: U16,
+    n: U16,
+) -> None:
+    """acc[acc + (y*cols+x)*acc_col + j] = sum_{ty,tx} act[act + y*act_row + x*act_col + ty*tap_row + tx*tap_col + j] * w[ty,tx,j].
+
+    Each channel meets its own weight, on the diagonal of the array; weights lie as [taps_y*taps_x][n] bytes.
+    """
+    for y in range(rows):
+        for x in range(cols):
+            for j in range(n):
+                total = 0
+                for ty in range(taps_y):
+                    for tx in range(taps_x):
+                        at = act + y * act_row + x * act_col + ty * tap_row + tx * tap_col + j
+                        total += int(m.act[at]) * int(m.wgt[wgt + (ty * taps_x + tx) * n + j])
+                m.acc[acc + (y * cols + x) * acc_col + j] = ((total + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+@depthwise.rule
+def _(rows: int, cols: int, taps_y: int, taps_x: int, n: int) -> str:
+    ok = rows and cols and taps_y and taps_x and n
+    return "" if ok else "rows, cols, taps_y, taps_x and n must be at least 1"
+
+
+@depthwise.cycles
+def _(c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, n: int) -> tuple[int, int, int]:
+    m = rows * cols
+    side = min(c.array_rows, c.array_cols)
+    fill = c.array_rows + c.array_cols - 2
+    passes = (n + side - 1) // side * taps_y * taps_x
+    if c.double_buffered_weights:
+        return passes * m, fill, c.array_rows + (passes - 1) * max(0, c.array_rows - m)
+    return passes * m, passes * fill, passes * c.array_rows
+
+
+@depthwise.touches
+def _(
+    t: Array, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int,
+    tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int,
+) -> int:
+    t[0, 0] = 1
+    t[0, 1] = act
+    t[0, 2] = act + (rows - 1) * act_row + (cols - 1) * act_col + (taps_y - 1) * tap_row + (taps_x - 1) * tap_col + n
+    t[0, 3] = 0
+    t[1, 0] = 2
+    t[1, 1] = wgt
+    t[1, 2] = wgt + taps_y * taps_x * n
+    t[1, 3] = 0
+    t[2, 0] = 3
+    t[2, 1] = acc
+    t[2, 2] = acc + (rows * cols - 1) * acc_col + n
+    t[2, 3] = 1
+    return 3
+
+
+@depthwise.events
+def _(e: Array, c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, n: int) -> None:
+    macs = rows * cols * taps_y * taps_x * n
+    e[ev.MAC] += macs
+    e[ev.PE_REGISTER_BITS] += macs * 40
+    e[ev.ACT_READ_BYTES] += macs
+    e[ev.WGT_READ_BYTES] += taps_y * taps_x * n
+    e[ev.ACC_WRITE_WORDS] += macs
+    e[ev.ACC_READ_WORDS] += macs - rows * cols * n
