@@ -1,0 +1,257 @@
+"""The Chip: every parameter of a deep-learning processor, its unit and its rule; loaded from TOML and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from accelc.chip.timing import Timing
+from accelc.errors import ChipError
+
+Positive = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Dataflow = Literal["ws", "os"]
+
+
+class _Part(BaseModel):
+    """A section of the chip file: unknown keys are errors, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    sources: dict[str, str] = Field(default_factory=dict, description="where each value comes from")
+
+
+class MacArray(_Part):
+    """The MAC array."""
+
+    organization: Literal["systolic"] = Field(description="how the PEs are joined")
+    rows: Annotated[int, Field(ge=1, le=1024)] = Field(description="PEs along the input-channel side")
+    cols: Annotated[int, Field(ge=1, le=1024)] = Field(description="PEs along the output-channel side")
+    dataflows: Annotated[list[Dataflow], Field(min_length=1)] = Field(description="which operand may stay in the PEs")
+    operand_bits: Literal[8] = Field(description="bits of an activation and of a weight")
+    accumulator_bits: Literal[32] = Field(description="bits of a partial sum; it wraps")
+    double_buffered_weights: bool = Field(description="the next weight tile loads while one computes")
+
+
+class Buffer(_Part):
+    """An on-chip memory."""
+
+    bytes: Positive = Field(description="capacity in bytes")
+    banks: Annotated[int, Field(ge=1, le=60)] = Field(description="equal contiguous ranges with ports of their own")
+    ports: Positive = Field(description="units that may use one bank at the same time")
+    width_bytes: Positive = Field(description="bytes of one access")
+
+    @model_validator(mode="after")
+    def _banks_divide(self) -> Buffer:
+        if self.bytes % (self.banks * 64):
+            raise ValueError(f"bytes={self.bytes} must be a multiple of 64 times banks={self.banks}")
+        return self
+
+
+class Buffers(_Part):
+    """The on-chip memories by the operand they hold; a unified scratchpad holds activations and weights."""
+
+    act: Buffer | None = Field(default=None, description="activations (with wgt, without unified)")
+    wgt: Buffer | None = Field(default=None, description="weights, biases, scales, tables")
+    unified: Buffer | None = Field(default=None, description="one scratchpad for act and wgt")
+    acc: Buffer = Field(description="partial sums, 32 bits each")
+
+    @model_validator(mode="after")
+    def _split_or_unified(self) -> Buffers:
+        split = self.act is not None and self.wgt is not None
+        if split == (self.unified is not None) or (self.act is None) != (self.wgt is None):
+            raise ValueError("give either both act and wgt, or unified alone")
+        for name in ("act", "wgt", "unified", "acc"):
+            buffer = getattr(self, name)
+            if buffer is not None and buffer.bytes > 1 << 24:
+                raise ValueError(f"{name}.bytes={buffer.bytes} exceeds the {1 << 24} that an address of 24 bits reaches")
+        return self
+
+
+class VectorUnit(_Part):
+    """The vector unit."""
+
+    lanes: Annotated[int, Field(ge=1, le=1024)] = Field(description="elements a cycle")
+    latency_cycles: Annotated[int, Field(ge=0)] = Field(description="cycles from the last element in to the last out")
+    function_cycles: Positive = Field(description="cycles an element of an exponential, logarithm or division takes a lane")
+
+
+class Dma(_Part):
+    """The DMA engines: one for loads, one for stores."""
+
+    bytes_per_cycle: Positive = Field(description="width of the on-chip path")
+    issue_cycles: Annotated[int, Field(ge=0)] = Field(description="cycles from issue to the first burst request")
+    outstanding: Positive = Field(description="burst requests in flight per engine")
+
+
+class Dram(_Part):
+    """The external memory; latencies in nanoseconds are rounded up to clock cycles."""
+
+    kind: str = Field(description="name; the energy table is looked up by it")
+    banks: Annotated[int, Field(ge=1, le=256)] = Field(description="banks over all channels")
+    row_bytes: Positive = Field(description="bytes of an open row")
+    burst_bytes: Positive = Field(description="bytes of one burst")
+    burst_ns: PositiveFloat = Field(description="time the data bus is held by a burst")
+    activate_ns: PositiveFloat = Field(description="tRCD, row activate to column command")
+    precharge_ns: PositiveFloat = Field(description="tRP, precharge to activate")
+    access_ns: PositiveFloat = Field(description="tCL, column command to first data")
+    refresh_interval_ns: PositiveFloat = Field(description="tREFI, between refreshes")
+    refresh_ns: Annotated[float, Field(ge=0)] = Field(description="tRFC, all banks held by a refresh")
+
+    @model_validator(mode="after")
+    def _powers_of_two(self) -> Dram:
+        for name in ("banks", "row_bytes", "burst_bytes"):
+            value = getattr(self, name)
+            if value & (value - 1):
+                raise ValueError(f"{name}={value} must be a power of two")
+        if self.row_bytes < self.burst_bytes:
+            raise ValueError(f"row_bytes={self.row_bytes} must be at least burst_bytes={self.burst_bytes}")
+        if self.refresh_ns >= self.refresh_interval_ns:
+            raise ValueError(f"refresh_ns={self.refresh_ns} must be below refresh_interval_ns={self.refresh_interval_ns}")
+        return self
+
+
+class Host(_Part):
+    """The processor that runs what the chip cannot, priced by two rates."""
+
+    bytes_per_second: PositiveFloat = Field(description="rate of moving and converting tensors")
+    flops_per_second: PositiveFloat = Field(description="rate of floating-point operations")
+    power_w: PositiveFloat = Field(description="power while busy")
+
+
+class Chip(_Part):
+    """A deep-learning processor."""
+
+    name: str = Field(description="the chip's name")
+    description: str = Field(description="one line")
+    technology_nm: PositiveFloat = Field(description="process node")
+    voltage_v: PositiveFloat = Field(description="supply")
+    clock_mhz: PositiveFloat = Field(description="clock of every on-chip unit")
+    requantization: Literal["float32", "fixed"] = Field(description="one float32 product, or a 31-bit multiplier and shift")
+    energy: str = Field(description="name of the energy table")
+    array: MacArray
+    buffers: Buffers
+    vector: VectorUnit
+    dma: Dma
+    dram: Dram
+    host: Host
+
+    @property
+    def peak_macs_per_cycle(self) -> int:
+        """Return the multiply-accumulates of one cycle with every PE busy."""
+        return self.array.rows * self.array.cols
+
+    @property
+    def dram_bytes_per_cycle(self) -> float:
+        """Return the data bus's peak rate."""
+        return self.dram.burst_bytes / self.timing.dram_burst_cycles
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with any parameter a program or its timing depends on."""
+        text = json.dumps(_without_prose(self.model_dump()), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def timing(self) -> Timing:
+        """Return the parameters as integers in clock cycles."""
+        buffers, dram, array = self.buffers, self.dram, self.array
+        act, wgt = (buffers.act or buffers.unified), (buffers.wgt or buffers.unified)
+        assert act is not None
+        assert wgt is not None
+        return Timing(
+            array_rows=array.rows,
+            array_cols=array.cols,
+            double_buffered_weights=int(array.double_buffered_weights),
+            vector_lanes=self.vector.lanes,
+            vector_latency=self.vector.latency_cycles,
+            vector_function_cycles=self.vector.function_cycles,
+            act_bytes=act.bytes,
+            act_banks=act.banks,
+            act_ports=act.ports,
+            wgt_bytes=wgt.bytes,
+            wgt_banks=wgt.banks,
+            wgt_ports=wgt.ports,
+            acc_bytes=buffers.acc.bytes,
+            acc_banks=buffers.acc.banks,
+            acc_ports=buffers.acc.ports,
+            unified=int(buffers.unified is not None),
+            dma_bytes_per_cycle=self.dma.bytes_per_cycle,
+            dma_issue_cycles=self.dma.issue_cycles,
+            dma_outstanding=self.dma.outstanding,
+            dram_banks=dram.banks,
+            dram_row_bytes=dram.row_bytes,
+            dram_burst_bytes=dram.burst_bytes,
+            dram_burst_cycles=self._cycles(dram.burst_ns),
+            dram_activate_cycles=self._cycles(dram.activate_ns),
+            dram_precharge_cycles=self._cycles(dram.precharge_ns),
+            dram_access_cycles=self._cycles(dram.access_ns),
+            dram_refresh_interval_cycles=self._cycles(dram.refresh_interval_ns),
+            dram_refresh_cycles=self._cycles(dram.refresh_ns),
+        )
+
+    def _cycles(self, nanoseconds: float) -> int:
+        return math.ceil(nanoseconds * self.clock_mhz / 1000 - 1e-9)
+
+
+def _without_prose(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_prose(v) for k, v in value.items() if k not in ("sources", "description")}
+    return value
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the chips that come with accelc."""
+    files = resources.files("accelc.chip").iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load_chip(chip: str | Path | Chip) -> Chip:
+    """Return a chip by shipped name or path to a TOML file; raise ChipError naming the value and the rule."""
+    if isinstance(chip, Chip):
+        return chip
+    path = Path(chip)
+    if str(chip) in shipped():
+        text = (resources.files("accelc.chip") / f"{chip}.toml").read_text(encoding="utf-8")
+    elif path.is_file():
+        text = _read(path)
+    else:
+        raise ChipError(f"chip '{chip}' is neither a file nor a shipped chip ({', '.join(shipped())})")
+    return parse_chip(text, str(chip))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChipError(f"chip '{path}' cannot be read: {error}") from None
+
+
+def parse_chip(text: str, origin: str) -> Chip:
+    """Return the chip that TOML text describes; `origin` names it in messages."""
+    try:
+        return Chip.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ChipError(f"chip '{origin}' is not TOML: {error}") from None
+    except ValidationError as error:
+        raise ChipError(f"chip '{origin}': {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "chip"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    if first["type"] == "missing":
+        return f"missing key '{key}'"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(first.get("input"), dict) else f"={first.get('input')!r}"
+    return f"{key}{shown}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,97 @@
+"""The Program: code words, constants, memory map, tensors of entry and exit, and the source map; what the machine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.isa.encoding import Words
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """A tensor in DRAM as the outside sees it.
+
+    `shape` and `dtype` (float32, int8, uint8 or int32) are the model's; `stored` (int8, uint8 or int32) with `scale` and
+    `zero_point` is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes from
+    pixel to pixel; int8 in excess-128 form, int32 little-endian.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    stored: str
+    scale: float
+    zero_point: int
+    address: int
+    extents: tuple[int, int, int, int]
+    pitch: int
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes the tensor takes in DRAM."""
+        n, h, w, _ = self.extents
+        return n * h * w * self.pitch
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What reports say of a layer: names, work asked for, the schedule chosen and the lower bound on its cycles."""
+
+    name: str
+    op: str
+    source: tuple[str, ...]
+    macs: int
+    dataflow: str
+    tile: Mapping[str, int]
+    lower_bound_cycles: int
+    predicted_cycles: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """A range of DRAM and the layers between which it is alive."""
+
+    name: str
+    address: int
+    bytes: int
+    first_layer: int
+    last_layer: int
+
+
+@dataclass(frozen=True)
+class HostCall:
+    """An operator the host runs: a serialized one-node ONNX model on float32 tensors, dequantized from and to DRAM."""
+
+    name: str
+    op_type: str
+    reason: str
+    model: bytes
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A compiled model; immutable. DRAM starts as the constants at address 0, then zeros up to `dram_bytes`."""
+
+    name: str
+    chip: str
+    fingerprint: str
+    words: Words
+    constants: npt.NDArray[np.uint8]
+    dram_bytes: int
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    layers: tuple[LayerInfo, ...]
+    layer_of: npt.NDArray[np.int32]
+    regions: tuple[Region, ...] = ()
+    hosts: tuple[HostCall, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
