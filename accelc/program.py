@@ -1,9 +1,10 @@
-"""The Program: code words, constants, memory map, tensors of entry and exit, and the source map; what the machine runs."""
+"""The Program: code words, constants, memory map, ports and the source map; what the machine runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ VERSION = 1
 class Port:
     """A tensor in DRAM as the outside sees it.
 
-    `shape` and `dtype` (float32, int8, uint8 or int32) are the model's; `stored` (int8, uint8 or int32) with `scale` and
-    `zero_point` is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes from
-    pixel to pixel; int8 in excess-128 form, int32 little-endian.
+    `shape` and `dtype` (float32, int8, uint8 or int32) are the model's; `stored` (int8, uint8 or int32) with `scale`
+    and `zero_point` is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes
+    from pixel to pixel; int8 in excess-128 form, int32 little-endian.
     """
 
     name: str
@@ -95,3 +96,16 @@ class Program:
     regions: tuple[Region, ...] = ()
     hosts: tuple[HostCall, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to a file, whole or not at all; raise InputError if it cannot be written."""
+        from accelc import program_file  # it reads and writes this class
+
+        program_file.save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Return the program in a file; raise ProgramError naming the damage if it is not one that can be run."""
+        from accelc import program_file
+
+        return program_file.load(path)

@@ -72,7 +72,7 @@ class Buffers(_Part):
         for name in ("act", "wgt", "unified", "acc"):
             buffer = getattr(self, name)
             if buffer is not None and buffer.bytes > 1 << 24:
-                raise ValueError(f"{name}.bytes={buffer.bytes} exceeds the {1 << 24} that an address of 24 bits reaches")
+                raise ValueError(f"{name}.bytes={buffer.bytes} exceeds the {1 << 24} that a 24-bit address reaches")
         return self
 
 
@@ -81,7 +81,7 @@ class VectorUnit(_Part):
 
     lanes: Annotated[int, Field(ge=1, le=1024)] = Field(description="elements a cycle")
     latency_cycles: Annotated[int, Field(ge=0)] = Field(description="cycles from the last element in to the last out")
-    function_cycles: Positive = Field(description="cycles an element of an exponential, logarithm or division takes a lane")
+    function_cycles: Positive = Field(description="cycles that one exponential, logarithm or division takes a lane")
 
 
 class Dma(_Part):
@@ -115,7 +115,8 @@ class Dram(_Part):
         if self.row_bytes < self.burst_bytes:
             raise ValueError(f"row_bytes={self.row_bytes} must be at least burst_bytes={self.burst_bytes}")
         if self.refresh_ns >= self.refresh_interval_ns:
-            raise ValueError(f"refresh_ns={self.refresh_ns} must be below refresh_interval_ns={self.refresh_interval_ns}")
+            interval = self.refresh_interval_ns
+            raise ValueError(f"refresh_ns={self.refresh_ns} must be below refresh_interval_ns={interval}")
         return self
 
 
@@ -135,7 +136,7 @@ class Chip(_Part):
     technology_nm: PositiveFloat = Field(description="process node")
     voltage_v: PositiveFloat = Field(description="supply")
     clock_mhz: PositiveFloat = Field(description="clock of every on-chip unit")
-    requantization: Literal["float32", "fixed"] = Field(description="one float32 product, or a 31-bit multiplier and shift")
+    requantization: Literal["float32", "fixed"] = Field(description="float32 product, or 31-bit multiplier and shift")
     energy: str = Field(description="name of the energy table")
     array: MacArray
     buffers: Buffers
