@@ -1,0 +1,175 @@
+"""The compiler's recipe: import, passes, quantize, schedule, lower; each step makes a new value that can be printed."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+
+from accelc import models
+from accelc.chip import Chip, load_chip
+from accelc.errors import InputError, ModelError
+from accelc.frontend import import_onnx
+from accelc.graph import Graph
+from accelc.lower import lower
+from accelc.passes import simplify
+from accelc.program import Program
+from accelc.quantize import quantize
+from accelc.schedule import Schedule, schedule
+
+STAGES = ("import", "passes", "quantize", "schedule", "lower")
+
+Model = str | Path | onnx.ModelProto
+Arrays = Mapping[str, npt.NDArray[Any]]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything but model and chip that a compilation depends on; the defaults are the command line's.
+
+    `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
+    calibration samples used when `samples` is empty.
+    """
+
+    dims: Mapping[str, int] = field(default_factory=dict)
+    allow_host: bool = False
+    tiny: bool = False
+    batch: int = 1
+    seed: int = 0
+    samples: Sequence[Arrays] = ()
+    activations: str = "uint8"
+    calibration: str = "minmax"
+    dataflow: str = "auto"
+    objective: str = "latency"
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """The value after each stage, up to the last one asked for."""
+
+    name: str
+    chip: Chip
+    imported: Graph
+    graph: Graph | None = None
+    quantized: Graph | None = None
+    schedule: Schedule | None = None
+    program: Program | None = None
+
+    def stage(self, name: str) -> Graph | Schedule | Program | None:
+        """Return the value that a stage made, None if compilation stopped before it."""
+        made = (self.imported, self.graph, self.quantized, self.schedule, self.program)
+        return made[STAGES.index(name)]
+
+    @property
+    def finished(self) -> Program:
+        """Return the program of a compilation that was not stopped."""
+        if self.program is None:
+            raise InputError(f"'{self.name}' was not compiled to the end; there is no program")
+        return self.program
+
+
+def compile_stages(
+    model: Model,
+    chip: str | Path | Chip = "edge",
+    options: Options | None = None,
+    *,
+    stop_after: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Compiled:
+    """Compile a model and keep what every stage made; `progress` is told each stage's name as it starts."""
+    options = options or Options()
+    if stop_after is not None and stop_after not in STAGES:
+        raise InputError(f"stage '{stop_after}' is unknown; the stages are {', '.join(STAGES)}")
+    recipe = _recipe(model, load_chip(chip), options, progress)
+    wanted = len(STAGES) if stop_after is None else STAGES.index(stop_after) + 1
+    return list(itertools.islice(recipe, wanted))[-1]
+
+
+def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> Iterator[Compiled]:
+    """Yield the compilation after each stage."""
+    progress("import")
+    imported = import_onnx(resolve(model, options), dims=options.dims, allow_host=options.allow_host)
+    yield (done := Compiled(_name(model, options, imported), chip, imported))
+
+    progress("passes")
+    yield (done := replace(done, graph=(graph := simplify(imported))))
+
+    progress("quantize")
+    quantized = quantize(
+        graph,
+        options.samples or None,
+        seed=options.seed,
+        activations=options.activations,
+        calibration=options.calibration,
+    )
+    yield (done := replace(done, quantized=quantized))
+
+    progress("schedule")
+    plan = schedule(quantized, chip, objective=options.objective, dataflow=options.dataflow)
+    yield (done := replace(done, schedule=plan))
+
+    progress("lower")
+    yield replace(done, program=_annotate(lower(plan, chip), done, options))
+
+
+def compile(  # noqa: A001 - accelc.compile is the public name
+    model: Model,
+    chip: str | Path | Chip = "edge",
+    *,
+    dims: Mapping[str, int] | None = None,
+    allow_host: bool = False,
+    tiny: bool = False,
+    batch: int = 1,
+    seed: int = 0,
+    samples: Sequence[Arrays] = (),
+    activations: str = "uint8",
+    calibration: str = "minmax",
+    dataflow: str = "auto",
+    objective: str = "latency",
+) -> Program:
+    """Return a model (a path, a ModelProto or a zoo name) compiled for a chip (a path or a shipped name)."""
+    options = Options(
+        dims or {}, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective
+    )
+    return compile_stages(model, chip, options).finished
+
+
+def resolve(model: Model, options: Options) -> Path | onnx.ModelProto:
+    """Return a model given by path or value as it is, and build one given by its zoo name."""
+    if isinstance(model, onnx.ModelProto):
+        return model
+    path, name = Path(model), str(model)
+    if path.is_file():
+        return path
+    if name in models.catalog():
+        return models.build(name, tiny=options.tiny, batch=options.batch, seed=options.seed)
+    if path.suffix or path.parent != Path():
+        raise ModelError(f"'{model}' does not exist or is not a file")
+    near = difflib.get_close_matches(name, models.catalog(), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`accelc models` lists the networks"
+    raise ModelError(f"'{model}' is neither a file nor a network of the zoo; {hint}")
+
+
+def _name(model: Model, options: Options, graph: Graph) -> str:
+    if isinstance(model, onnx.ModelProto):
+        return graph.name
+    name = Path(model).stem if Path(model).is_file() else str(model)
+    return f"{name} (tiny)" if options.tiny and not Path(model).is_file() else name
+
+
+def _annotate(program: Program, compiled: Compiled, options: Options) -> Program:
+    """Return the program under the model's name, with the chip's description so that it runs wherever it is loaded."""
+    notes = {
+        **program.notes,
+        "chip": compiled.chip.model_dump(mode="json"),
+        "dataflow": options.dataflow,
+        "objective": options.objective,
+    }
+    return replace(program, name=compiled.name, notes=notes)

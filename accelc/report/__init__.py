@@ -1,0 +1,6 @@
+"""Reports: the figures of a run as values, as a terminal table and as JSON."""
+
+from accelc.report.result import Accuracy, Check, HostOp, LayerResult, Ledger, Result
+from accelc.report.terminal import print_report, render
+
+__all__ = ["Accuracy", "Check", "HostOp", "LayerResult", "Ledger", "Result", "print_report", "render"]

@@ -1,0 +1,145 @@
+"""What a run found, as plain immutable values: the totals, each layer, the check; every report is drawn from these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer of a run; `stalls` splits its cycles by cause and sums to them, `dram_bytes` are read plus written."""
+
+    name: str
+    op: str
+    source: tuple[str, ...]
+    macs: int
+    cycles: int
+    stalls: Mapping[str, int]
+    energy_j: float
+    dram_bytes: int
+    utilization: float
+    lower_bound_cycles: int
+    dataflow: str
+    tile: Mapping[str, int]
+
+    @property
+    def bound_by(self) -> str:
+        """Return the cause that took the most cycles."""
+        return max(self.stalls, key=lambda cause: self.stalls[cause]) if self.cycles else "nothing"
+
+
+@dataclass(frozen=True)
+class HostOp:
+    """An operator that ran on the host, with the reason and its price in seconds."""
+
+    name: str
+    op: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One tensor that differs from the oracle: how many elements do, by how much at most, how many at each distance."""
+
+    tensor: str
+    elements: int
+    mismatches: int
+    max_lsb: int
+    histogram: Mapping[int, int]
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The comparison with an oracle: integers compared, integers that differ, the largest difference."""
+
+    oracle: str
+    elements: int = 0
+    mismatches: int = 0
+    max_lsb: int = 0
+    note: str = ""
+    ledger: tuple[Ledger, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Return whether no integer differs (true also when nothing was compared)."""
+        return self.mismatches == 0
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Signal to quantization noise of the quantized model against the float one, in dB: at each output and layer."""
+
+    outputs: Mapping[str, float]
+    layers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figures of one run; `seconds` include the host, `cycles` count the chip's clock."""
+
+    model: str
+    chip: str
+    dataflow: str
+    batch: int
+    clock_hz: float
+    peak_macs_per_cycle: int
+    cycles: int
+    array_cycles: int
+    host_seconds: float
+    macs: int
+    lower_bound_cycles: int
+    stalls: Mapping[str, int]
+    dram_read_bytes: int
+    dram_write_bytes: int
+    energy_by_component: Mapping[str, float]
+    layers: tuple[LayerResult, ...]
+    host_ops: tuple[HostOp, ...] = ()
+    check: Check = field(default_factory=lambda: Check("none"))
+    accuracy: Accuracy | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Return the latency of the whole batch."""
+        return self.cycles / self.clock_hz
+
+    @property
+    def utilization(self) -> float:
+        """Return the share of the array's multiply-accumulates that did work, over the chip's cycles."""
+        return self.macs / (self.cycles * self.peak_macs_per_cycle) if self.cycles else 0.0
+
+    @property
+    def energy_j(self) -> float:
+        """Return the energy of the whole batch."""
+        return sum(self.energy_by_component.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures under the names that scripts rely on (see docs/tutorial.md)."""
+        return {
+            "model": self.model,
+            "chip": self.chip,
+            "dataflow": self.dataflow,
+            "batch": self.batch,
+            "cycles": self.cycles,
+            "array_cycles": self.array_cycles,
+            "seconds": self.seconds,
+            "host_seconds": self.host_seconds,
+            "macs": self.macs,
+            "utilization": self.utilization,
+            "lower_bound_cycles": self.lower_bound_cycles,
+            "stalls": dict(self.stalls),
+            "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
+            "energy_j": {"total": self.energy_j, "by_component": dict(self.energy_by_component)},
+            "check": _check_json(self.check),
+            "accuracy": None if self.accuracy is None else asdict(self.accuracy),
+            "host_ops": [asdict(op) for op in self.host_ops],
+            "layers": [asdict(layer) | {"bound_by": layer.bound_by} for layer in self.layers],
+        }
+
+
+def _check_json(check: Check) -> dict[str, Any]:
+    ledger = [asdict(row) for row in check.ledger]
+    return asdict(check) | {"passed": check.passed, "ledger": ledger}
