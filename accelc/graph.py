@@ -67,13 +67,17 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Layers in execution order over named tensors; `inputs` excludes constants."""
+    """Layers in execution order over named tensors; `inputs` excludes constants.
+
+    A quantized input or output is float outside the graph unless `integer_io` names it.
+    """
 
     name: str
     tensors: Mapping[str, Tensor]
     layers: tuple[Layer, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    integer_io: frozenset[str] = frozenset()
 
     def with_layers(self, layers: Iterable[Layer], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """Return the graph with other layers (and tensors), unused tensors dropped."""

@@ -1,0 +1,61 @@
+"""Sums, differences, products and quotients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from accelc.frontend.builder import Builder
+from accelc.frontend.node import Lowering, Node
+
+_BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul"}
+
+
+def binary(b: Builder, node: Node) -> None:
+    """a op b with broadcasting; a constant operand stays a constant."""
+    b.emit(node, _BINARY[node.op], node.inputs, b.result(node), activation=None)
+
+
+def div(b: Builder, node: Node) -> None:
+    """Quotient by a constant, as the product with its float32 reciprocal (up to 1 ulp from the quotient)."""
+    divisor = b.require(node, 1, "divisor")
+    if not np.all(divisor):
+        raise node.refuse("a divisor of 0", "other divisors would work")
+    inverse = b.constant(f"{node.input(1)}/inverse", (np.float32(1) / divisor).astype(np.float32))
+    b.emit(node, "mul", (node.input(0), inverse.name), b.result(node), activation=None)
+
+
+def neg(b: Builder, node: Node) -> None:
+    """-x, as the product with -1."""
+    minus = b.constant(f"{node.outputs[0]}/minus", np.asarray(-1, np.float32))
+    b.emit(node, "mul", (node.input(0), minus.name), b.result(node), activation=None)
+
+
+def total(b: Builder, node: Node) -> None:
+    """Sum or mean of any number of tensors, added from left to right."""
+    output = b.result(node)
+    count = len(node.inputs)
+    last = output if node.op == "Sum" else replace(output, name=b.fresh(f"{output.name}/sum"))
+    if count == 1:
+        b.reshape(node, b.tensor(node.input(0)), output.shape, output.name)
+        return
+    partial = node.input(0)
+    for position, name in enumerate(node.inputs[1:], start=2):
+        shape = np.broadcast_shapes(b.shape(partial), b.shape(name))
+        goal = last if position == count else replace(output, name=b.fresh(f"{output.name}/sum"), shape=shape)
+        partial = b.emit(node, "add", (partial, name), goal, activation=None).name
+    if node.op == "Mean":
+        inverse = b.constant(f"{output.name}/inverse", np.asarray(1 / count, np.float32))
+        b.emit(node, "mul", (partial, inverse.name), output, "mean", activation=None)
+
+
+LOWERINGS = (
+    Lowering("Add", binary, ("add",)),
+    Lowering("Sub", binary, ("sub",)),
+    Lowering("Mul", binary, ("mul",)),
+    Lowering("Div", div, ("mul",), (), ("a divisor computed at run time", "a divisor of 0")),
+    Lowering("Neg", neg, ("mul",)),
+    Lowering("Sum", total, ("add",)),
+    Lowering("Mean", total, ("add", "mul")),
+)

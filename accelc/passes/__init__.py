@@ -1,0 +1,40 @@
+"""Passes over the layer graph: each one function from Graph to Graph, verified after each."""
+
+from __future__ import annotations
+
+from accelc.graph import Graph, verify
+from accelc.passes.align_quantization import align_quantization
+from accelc.passes.fold_batch_norm import fold_batch_norm
+from accelc.passes.fold_bias import fold_bias
+from accelc.passes.fold_pad import fold_pad
+from accelc.passes.fuse_activation import fuse_activation
+from accelc.passes.merge_moves import merge_moves
+from accelc.passes.quantize_bias import quantize_bias
+from accelc.passes.remove_dead import remove_dead
+from accelc.passes.remove_noops import remove_noops
+from accelc.passes.spread_quantization import spread_quantization
+
+__all__ = ["PASSES", "align_quantization", "quantize_bias", "simplify", "spread_quantization"]
+
+# In this order: what hides a pattern goes first, what other passes could remove again comes last.
+PASSES = (
+    remove_noops,
+    fold_batch_norm,
+    fold_bias,
+    fold_pad,
+    fuse_activation,
+    spread_quantization,
+    align_quantization,
+    remove_noops,
+    merge_moves,
+    remove_dead,
+    remove_noops,
+    quantize_bias,
+)
+
+
+def simplify(graph: Graph) -> Graph:
+    """Return an equal graph of fewer layers: folded, fused, and without what does nothing."""
+    for step in PASSES:
+        graph = verify(step(graph))
+    return graph
