@@ -1,0 +1,156 @@
+"""Compilation with Numba: how kernels are made and where compiled code is kept between processes.
+
+Compiled code is kept in a folder named after everything it depends on: the sources, Numba's version, the processor's
+features and the environment's choice of another processor. Each file has a checksum beside it; a damaged file is removed
+and made again. Where no folder can be written, code is compiled in each process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite.binding as llvm
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PACKAGE = Path(__file__).parent
+SOURCES = (PACKAGE, PACKAGE / "kernels", PACKAGE / "array")
+CHOICES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
+OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+
+
+def kernel(function: F) -> F:
+    """Compile a function for use inside an entry point; IEEE arithmetic, no contraction, no bounds checks."""
+    made: F = numba.njit(**OPTIONS)(function)
+    return made
+
+
+def entry(function: Callable[..., Any]) -> Entry:
+    """Compile a function that Python calls, and keep its code between processes."""
+    return Entry(function)
+
+
+class Entry:
+    """A compiled function that Python calls; compiled or loaded at the first call, for those arguments' types."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        if self._compiled is None:
+            self._compiled = _compile(self._function, args)
+        return self._compiled(*args)
+
+
+def _compile(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+    types = tuple(numba.typeof(a) for a in args)
+    folder = cache_folder()
+    if folder is not None:
+        try:
+            return _compile_cached(function, types, folder)
+        except Exception:  # an unreadable cache raises whatever unpickling raises; a real error comes again below
+            _remove(folder, keep_sound=False)
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher.compile(types)
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def _compile_cached(function: Callable[..., Any], types: tuple[Any, ...], folder: Path) -> Callable[..., Any]:
+    _remove(folder, keep_sound=True)
+    dispatcher = _with_folder(function, folder)
+    dispatcher.compile(types)
+    if dispatcher.stats.cache_misses:
+        for path in _files(folder):
+            _sum_path(path).write_text(_checksum(path))
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def _with_folder(function: Callable[..., Any], folder: Path) -> Any:
+    """Return a dispatcher that keeps its code in `folder`; Numba reads its setting only while the decorator runs."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        return numba.njit(cache=True, **OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.suffix in (".nbi", ".nbc")]
+
+
+def _sum_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _remove(folder: Path, *, keep_sound: bool) -> None:
+    """Remove the compiled code in a folder, or only what does not match its checksum."""
+    with contextlib.suppress(OSError):
+        for path in _files(folder):
+            summed = _sum_path(path)
+            if not (keep_sound and summed.is_file() and summed.read_text() == _checksum(path)):
+                path.unlink(missing_ok=True)
+                summed.unlink(missing_ok=True)
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Return the folder for this build's compiled code, or None where none can be written."""
+    for root in _roots():
+        folder = root / "accelc" / f"kernels-{_key()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return None
+
+
+def _roots() -> list[Path]:
+    """Return where caches may lie, the user's explicit choice first."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(chosen)]
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return [PACKAGE / "__pycache__"]
+    if sys.platform == "darwin":
+        user = home / "Library" / "Caches"
+    elif sys.platform == "win32":
+        user = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    else:
+        user = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return [user, PACKAGE / "__pycache__"]
+
+
+def _key() -> str:
+    """Return 16 hex digits of everything compiled code depends on."""
+    import accelc.isa
+
+    digest = hashlib.sha256()
+    for folder in (*SOURCES, Path(accelc.isa.__file__).parent):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    facts = [numba.__version__, llvm.llvm_version_info, platform.python_version(), platform.machine()]
+    facts += [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
+    facts += [os.environ.get(name) for name in CHOICES]
+    digest.update(repr(facts).encode())
+    return digest.hexdigest()[:16]

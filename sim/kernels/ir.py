@@ -1,0 +1,137 @@
+"""Building blocks in LLVM's intermediate language: what Numba cannot say in Python, chosen by the target's features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+I64, I32, I16, I8, I1 = (ir.IntType(bits) for bits in (64, 32, 16, 8, 1))
+F32, F64 = ir.FloatType(), ir.DoubleType()
+LANES = 16  # int32 lanes of one weight block
+
+
+def features(context: Any) -> set[str]:
+    """Return what Numba compiles for: the host's features unless the environment names another processor."""
+    return set(context.codegen()._tm_features.split(","))
+
+
+def vector(kind: ir.Type, lanes: int) -> ir.VectorType:
+    """Return a vector type."""
+    return ir.VectorType(kind, lanes)
+
+
+def declare(module: ir.Module, name: str, result: ir.Type, args: list[ir.Type]) -> ir.Function:
+    """Return the function of that name in the module, declared if it was not there."""
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, args), name)
+
+
+def load(bd: ir.IRBuilder, address: ir.Value, kind: ir.Type, offset: int = 0) -> ir.Value:
+    """Load a value from an integer address, which need not be aligned."""
+    value = bd.load(bd.inttoptr(bd.add(address, I64(offset)), kind.as_pointer()))
+    value.align = 1
+    return value
+
+
+def store(bd: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: int = 0) -> None:
+    """Store a value to an integer address, which need not be aligned."""
+    made = bd.store(value, bd.inttoptr(bd.add(address, I64(offset)), value.type.as_pointer()))
+    made.align = 1
+
+
+def splat(bd: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
+    """Return a vector with the scalar in every lane."""
+    empty = ir.Constant(vector(scalar.type, lanes), ir.Undefined)
+    return bd.shuffle_vector(bd.insert_element(empty, scalar, I32(0)), empty, ir.Constant(vector(I32, lanes), [0] * lanes))
+
+
+@contextmanager
+def repeat(bd: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
+    """Emit a loop whose body, the `with` block, runs `count` >= 1 times; yields the counter."""
+    before, head, after = bd.block, bd.append_basic_block("loop"), bd.append_basic_block("done")
+    bd.branch(head)
+    bd.position_at_end(head)
+    index = bd.phi(I64)
+    index.add_incoming(I64(0), before)
+    yield index
+    following = bd.add(index, I64(1))
+    index.add_incoming(following, bd.block)
+    bd.cbranch(bd.icmp_signed("<", following, count), head, after)
+    bd.position_at_end(after)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy(_typing: Any, _to: Any, _source: Any, _count: Any) -> Any:
+    """Copy `count` bytes between integer addresses; the ranges must not overlap."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        p8 = I8.as_pointer()
+        fn = declare(bd.module, "llvm.memcpy.p0.p0.i64", ir.VoidType(), [p8, p8, I64, I1])
+        bd.call(fn, [bd.inttoptr(args[0], p8), bd.inttoptr(args[1], p8), args[2], I1(0)])
+        return _context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fill(_typing: Any, _to: Any, _value: Any, _count: Any) -> Any:
+    """Set `count` bytes at an integer address to `value`."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        p8 = I8.as_pointer()
+        fn = declare(bd.module, "llvm.memset.p0.i64", ir.VoidType(), [p8, I8, I64, I1])
+        bd.call(fn, [bd.inttoptr(args[0], p8), bd.trunc(args[1], I8), args[2], I1(0)])
+        return _context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def rint(_typing: Any, _value: Any) -> Any:
+    """Return a float32 rounded to an integer, half to even; becomes a vector instruction where there is one."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        return bd.call(declare(bd.module, "llvm.rint.f32", F32, [F32]), [args[0]])
+
+    return types.float32(types.float32), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """Return a * b + c of float32 values, rounded once."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        if "+fma" in features(context) or "+avx512f" in features(context):
+            return bd.call(declare(bd.module, "llvm.fma.f32", F32, [F32] * 3), list(args))
+        return _fma_by_odd_rounding(bd, *args)
+
+    return types.float32(types.float32, types.float32, types.float32), codegen
+
+
+def _fma_by_odd_rounding(bd: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """Emit fma in float64: the product is exact, the sum is rounded to odd, so that rounding again to float32 is right."""
+    p = bd.fmul(bd.fpext(a, F64), bd.fpext(b, F64))
+    q = bd.fpext(c, F64)
+    total = bd.fadd(p, q)
+    part = bd.fsub(total, p)
+    error = bd.fadd(bd.fsub(p, bd.fsub(total, part)), bd.fsub(q, part))
+    bits = bd.bitcast(total, I64)
+    same_sign = bd.icmp_signed("==", bd.fcmp_ordered(">", error, F64(0)), bd.icmp_signed(">=", bits, I64(0)))
+    odd = bd.add(bits, bd.select(same_sign, I64(1), I64(-1)))
+    inexact_even = bd.and_(bd.fcmp_ordered("!=", error, F64(0)), bd.icmp_signed("==", bd.and_(bits, I64(1)), I64(0)))
+    return bd.fptrunc(bd.bitcast(bd.select(inexact_even, odd, bits), F64), F32)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def copy_byte(_typing: Any, _to: Any, _source: Any) -> Any:
+    """Copy one byte between integer addresses."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        store(bd, load(bd, args[1], I8), args[0])
+        return _context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen

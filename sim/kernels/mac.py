@@ -1,0 +1,67 @@
+"""Fast forms of the MAC array's instructions; their plain definitions stand in accelc.isa.mac."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelc.isa.core import Memory
+from accelc.sim.jit import kernel
+from accelc.sim.kernels.dot import STRIP, dot
+
+
+@kernel
+def conv(
+    m: Memory, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int,
+    tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, dataflow: int, groups: int,
+    act_group: int,
+) -> None:
+    """Tile of a convolution: two blocks of 16 channels stay in the cache while strips of pixels stream past."""
+    if act_row == cols * act_col:  # lines follow each other: one long line
+        cols *= rows
+        rows = 1
+    elif cols == 1:
+        cols = rows
+        act_col = act_row
+        rows = 1
+    if tap_col == depth:  # taps follow each other: one deep tap
+        depth *= taps_x
+        taps_x = 1
+    block = taps_y * taps_x * depth * 16
+    strips = (cols + STRIP - 1) // STRIP
+    to = np.int64(m.acc.ctypes.data) + 4 * acc
+    pixels = np.int64(m.act.ctypes.data) + act
+    weights = np.int64(m.wgt.ctypes.data) + wgt
+    for g in range(groups):
+        for j in range(0, n // 16, 2):
+            for y in range(rows):
+                x = 0
+                for s in range(strips):
+                    after = cols * (s + 1) // strips
+                    dot(
+                        min(2, n // 16 - j), after - x,
+                        to + 4 * ((y * cols + x) * acc_col + g * n + 16 * j), 4 * acc_col,
+                        pixels + y * act_row + x * act_col + g * act_group, act_col,
+                        taps_y, taps_x, tap_row, tap_col, depth // 4,
+                        weights + (g * (n // 16) + j) * block, block, accumulate,
+                    )  # fmt: skip
+                    x = after
+
+
+@kernel
+def depthwise(
+    m: Memory, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
+    tap_col: int, wgt: int, acc: int, acc_col: int, n: int,
+) -> None:
+    """Tile of a depthwise convolution, all channels of a pixel side by side."""
+    for y in range(rows):
+        for x in range(cols):
+            to = acc + (y * cols + x) * acc_col
+            total = m.acc[to : to + n]
+            total[:] = 0
+            for ty in range(taps_y):
+                for tx in range(taps_x):
+                    at = act + y * act_row + x * act_col + ty * tap_row + tx * tap_col
+                    of = wgt + (ty * taps_x + tx) * n
+                    values, weights = m.act[at : at + n], m.wgt[of : of + n]
+                    for j in range(n):
+                        total[j] = np.int32(total[j] + np.int32(np.int32(values[j]) * np.int32(weights[j])))

@@ -1,0 +1,115 @@
+"""The machine's values: executes a program's instructions in order on arrays, bit for bit as their definitions say.
+
+Instructions are executed in program order, which the tokens of a correct program cannot tell from the concurrent order
+that the timing model plays. Every run starts from the same state: constants at the start of DRAM, zeros elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelc.chip import Chip
+from accelc.errors import MachineError, ProgramError
+from accelc.isa import Space, decode
+from accelc.isa.encoding import decode_rows
+from accelc.isa.legality import check_rules
+from accelc.program import Port, Program
+from accelc.sim import memory
+from accelc.sim.dispatch import CONSTANT, HOST, OUTSIDE, execute as execute_rows
+from accelc.sim.host import run_host
+from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
+
+MOST_RANGES = 8  # that one instruction's touches clause may write
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """What a run computed: outputs as the model's dtype, the integers behind them, and DRAM as the run left it.
+
+    `dram` is the machine's own memory: another run of the same Machine changes it.
+    """
+
+    outputs: Mapping[str, Array]
+    integers: Mapping[str, Array]
+    dram: Bytes
+
+    def tensor(self, port: Port) -> Array:
+        """Return the integers of any tensor that still lies in DRAM, in its ONNX shape."""
+        return read_port(self.dram, port)
+
+
+def execute(program: Program, chip: Chip, inputs: Mapping[str, Array]) -> Values:
+    """Execute a program once; raise InputError for inputs that do not fit and MachineError for a wild instruction."""
+    return Machine(program, chip).run(inputs)
+
+
+class Machine:
+    """A chip with a program loaded: decoded once, memories allocated and constants placed once."""
+
+    def __init__(self, program: Program, chip: Chip) -> None:
+        if program.fingerprint != chip.fingerprint:
+            raise ProgramError(
+                f"program '{program.name}' was compiled for chip '{program.chip}' ({program.fingerprint}), "
+                f"not for '{chip.name}' ({chip.fingerprint}); compile it again"
+            )
+        check_rules(program.words)
+        self.program = program
+        self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+        self._rows = decode_rows(program.words)
+        self._memory = memory.allocate(program, chip)
+        self._sizes = memory.sizes(self._memory, program.constants.size)
+        self._touched = np.zeros((MOST_RANGES, 4), np.int64)
+
+    def run(self, inputs: Mapping[str, Array]) -> Values:
+        """Execute the program on inputs by their ONNX names; may be called again."""
+        dram = self._memory.dram
+        memory.clear(self._memory, self.program.constants.size)
+        write_inputs(dram, self.program.inputs, inputs)
+        self._execute()
+        ports = self.program.outputs
+        integers = {port.name: read_port(dram, port) for port in ports}
+        return Values({port.name: read_values(dram, port) for port in ports}, integers, dram)
+
+    def _execute(self) -> None:
+        reals = self._rows.view(np.float32)
+        at, last = 0, len(self._rows)
+        while at < last:
+            why, at = execute_rows(
+                self._opcodes, self._rows, reals, self._memory, self._touched, self._sizes, at, last
+            )
+            if why in (OUTSIDE, CONSTANT):
+                raise MachineError(self._describe(at, why))
+            if why != HOST:
+                return
+            self._host(at)
+            at += 1
+
+    def _host(self, at: int) -> None:
+        index = int(self._rows[at, 0])
+        if index >= len(self.program.hosts):
+            raise MachineError(f"{self._place(at)}: the program has {len(self.program.hosts)} host operators")
+        run_host(self._memory.dram, self.program.hosts[index])
+
+    def _describe(self, at: int, why: int) -> str:
+        """Return a message that names the instruction, its layer, and the first range that breaks the rule."""
+        word = decode(self.program.words[at : at + 1])[0]
+        clause = word.instruction.clauses["touches"]
+        count = clause(self._touched, *(word.operands[n] for n in word.instruction.operand_names("touches")))
+        for space, first, end, is_write in self._touched[:count].tolist():
+            verb, name = "writes" if is_write else "reads", Space(space).name.lower()
+            if first < 0 or end > self._sizes[space]:
+                unit = "words" if space == Space.ACC else "bytes"
+                return f"{self._place(at)} {verb} {name} {first} to {end}, which holds {self._sizes[space]} {unit}"
+            if why == CONSTANT and is_write and space == Space.DRAM and first < self._sizes[4]:
+                return f"{self._place(at)} {verb} {name} {first} to {end}; the first {self._sizes[4]} bytes are constants"
+        raise AssertionError("the plain and the compiled touches clause differ")
+
+    def _place(self, at: int) -> str:
+        word = decode(self.program.words[at : at + 1])[0]
+        layer = int(self.program.layer_of[at]) if at < len(self.program.layer_of) else -1
+        of = f" of layer '{self.program.layers[layer].name}'" if 0 <= layer < len(self.program.layers) else ""
+        operands = " ".join(f"{name}={value}" for name, value in word.operands.items())
+        return f"instruction {at}{of} ({word.instruction.name} {operands})"

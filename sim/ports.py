@@ -1,0 +1,102 @@
+"""Tensors between the user's arrays and their places in DRAM: quantization, excess-128 bytes, NHWC with a pitch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.errors import InputError, ProgramError
+from accelc.program import Port
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-(1 << 31), (1 << 31) - 1)}
+EXCESS = {"int8": 128, "uint8": 0}
+
+
+def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]) -> None:
+    """Put every input in its place; raise InputError for a missing or unknown name, a wrong shape or dtype, or a NaN."""
+    known = {port.name: port for port in ports}
+    listed = ", ".join(f"'{name}'" for name in known)
+    for name in inputs:
+        if name not in known:
+            raise InputError(f"unknown input '{name}'; the model takes {listed}")
+    for name, port in known.items():
+        if name not in inputs:
+            raise InputError(f"input '{name}' is missing; the model takes {listed}")
+        write_port(dram, port, integers_of(port, inputs[name]))
+
+
+def integers_of(port: Port, values: Array) -> Array:
+    """Return a user's array as the integers the port stores, quantized if the model's tensor is float32."""
+    array = np.asarray(values)
+    if array.shape != port.shape:
+        raise InputError(f"'{port.name}' has shape {array.shape}; the model's is {port.shape}")
+    if array.dtype != np.dtype(port.dtype):
+        raise InputError(f"'{port.name}' is {array.dtype}; the model's is {port.dtype}")
+    if port.dtype != "float32":
+        return array.astype(port.stored, copy=False)
+    if np.isnan(array).any():
+        raise InputError(f"'{port.name}' holds a NaN, which no integer represents")
+    return quantize(port, array)
+
+
+def quantize(port: Port, real: Array) -> Array:
+    """Return rint(clip(f32(v / scale), qmin - zp, qmax - zp)) + zp, in the port's stored type."""
+    low, high = RANGES[port.stored]
+    with np.errstate(over="ignore"):
+        ratio = real / np.float32(port.scale)
+    held = np.rint(np.clip(ratio, np.float32(low - port.zero_point), np.float32(high - port.zero_point)))
+    if port.stored == "int32":  # float32 holds 2**31, int32 does not
+        wide = held.astype(np.float64) + port.zero_point
+        return np.minimum(wide, high).astype(np.int32)
+    return (held + np.float32(port.zero_point)).astype(port.stored)
+
+
+def dequantize(port: Port, integers: Array) -> Array:
+    """Return f32((q - zp) * scale) as float32."""
+    return (integers.astype(np.int64) - port.zero_point).astype(np.float32) * np.float32(port.scale)
+
+
+def write_port(dram: Bytes, port: Port, integers: Array) -> None:
+    """Write integers of the model's shape to the port's place in DRAM."""
+    n, h, w, c = port.extents
+    pixels = integers.reshape(n, c, h, w).transpose(0, 2, 3, 1)
+    if port.stored == "int32":
+        window(dram, port)[...] = np.ascontiguousarray(pixels, "<i4").view(np.uint8)
+    else:
+        # An int8 value plus 128 is the same byte with its top bit turned.
+        np.bitwise_xor(pixels.view(np.uint8), np.uint8(EXCESS[port.stored]), out=window(dram, port))
+
+
+def read_port(dram: Bytes, port: Port) -> Array:
+    """Return the integers at the port's place in DRAM, in the model's shape and the stored type."""
+    held = window(dram, port)
+    if port.stored == "int32":
+        pixels = np.ascontiguousarray(held).view("<i4").astype(np.int32, copy=False)
+    else:
+        pixels = np.bitwise_xor(held, np.uint8(EXCESS[port.stored])).view(port.stored)
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).reshape(port.shape)
+
+
+def read_values(dram: Bytes, port: Port) -> Array:
+    """Return the tensor at the port's place in DRAM as the model's dtype."""
+    integers = read_port(dram, port)
+    return dequantize(port, integers) if port.dtype == "float32" else integers.astype(port.dtype, copy=False)
+
+
+def window(dram: Bytes, port: Port) -> Bytes:
+    """Return the port's bytes in DRAM as [n, h, w, channel bytes]."""
+    n, h, w, c = port.extents
+    held = c * (4 if port.stored == "int32" else 1)
+    if math.prod(port.shape) != n * h * w * c or port.pitch < held:
+        raise ProgramError(f"'{port.name}': shape {port.shape} is not {port.extents} with pitch {port.pitch}")
+    if port.address < 0 or port.address + port.bytes > dram.size:
+        raise ProgramError(f"'{port.name}' at {port.address} leaves the {dram.size} bytes of DRAM")
+    lines = dram[port.address : port.address + port.bytes]
+    return lines.reshape(n, h, w, port.pitch)[..., :held]
