@@ -182,10 +182,10 @@ def global_average_scale(x: Quant, y: Quant, count: int) -> np.float32:
     return np.float32(x.scale / np.float32(y.scale * np.float32(count)))
 
 
-# avg_pool needs no further constant. Rule: m = f32(sum / f32(count)); the sum runs in float32, from 0, over the window's
-# positions inside the input in row-major order, of f32(f32(x - zx) * sx); y = clamp(rint(f32(f32(m / sy) + zy))): here
-# the zero point is added before the rounding. count: positions inside the input, or, with count_include_pad, inside the
-# padded input.
+# avg_pool needs no further constant. Rule: m = f32(sum / f32(count)); the sum runs in float32, from 0, over the
+# window's positions inside the input in row-major order, of f32(f32(x - zx) * sx);
+# y = clamp(rint(f32(f32(m / sy) + zy))): here the zero point is added before the rounding.
+# count: positions inside the input, or, with count_include_pad, inside the padded input.
 
 
 # --- Tables

@@ -1,0 +1,103 @@
+"""Running a quantized graph, layer after layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from accelc.errors import InputError, UnsupportedError
+from accelc.graph import TABLE_OPS, Array, Graph, Layer, verify_quantized
+from accelc.reference import conv, elementwise, layout, normalize, pool, table
+from accelc.reference.call import Call
+
+Mode = Literal["float32", "fixed"]
+
+KERNELS: Mapping[str, Callable[[Call], Array]] = MappingProxyType(
+    {
+        "conv": conv.conv,
+        "fc": conv.fc,
+        "add": elementwise.add,
+        "sub": elementwise.sub,
+        "mul": elementwise.mul,
+        "max_pool": pool.max_pool,
+        "avg_pool": pool.avg_pool,
+        "global_avg_pool": pool.global_avg_pool,
+        "global_max_pool": pool.global_max_pool,
+        "lrn": normalize.lrn,
+        "softmax": normalize.softmax,
+        "concat": layout.concat,
+        "slice": layout.slice_,
+        "pad": layout.pad,
+        "reshape": layout.reshape,
+        "transpose": layout.transpose,
+        **dict.fromkeys(TABLE_OPS, table.lookup),
+    }
+)
+
+
+def run(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    *,
+    requantize: Mode = "float32",
+    keep: Iterable[str] | Literal["outputs", "all"] = "outputs",
+) -> dict[str, Array]:
+    """Return the integers of a quantized graph's tensors by name: its outputs, those in `keep`, or "all" activations.
+
+    `inputs` are integers of the graph inputs' types and shapes; `requantize` is the mode of conv, fc and
+    global_avg_pool.
+    """
+    verify_quantized(graph)
+    wanted = _wanted(graph, keep)
+    values = {name: _checked(graph, name, inputs) for name in graph.inputs}
+    if extra := sorted(set(inputs) - set(graph.inputs)):
+        raise InputError(f"no input is called '{extra[0]}'; the inputs are {', '.join(graph.inputs)}")
+    last = {name: i for i, layer in enumerate(graph.layers) for name in layer.inputs}
+    for i, layer in enumerate(graph.layers):
+        values[layer.outputs[0]] = run_layer(graph, layer, values, requantize=requantize)
+        for name in {*layer.inputs, *layer.outputs}:
+            if last.get(name, -1) <= i and name not in wanted:
+                values.pop(name, None)
+    constants = {n: graph.tensors[n].data for n in graph.outputs if n not in values}
+    return {n: v for n, v in {**values, **constants}.items() if n in wanted and v is not None}
+
+
+def run_layer(graph: Graph, layer: Layer, values: Mapping[str, Array], *, requantize: Mode = "float32") -> Array:
+    """Return one layer's result from the integers of its inputs by tensor name; constants come from the graph."""
+    kernel = KERNELS.get(layer.op)
+    if kernel is None:
+        raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
+    if requantize not in ("float32", "fixed"):
+        raise InputError(f"requantize='{requantize}' is unknown; float32 or fixed would work")
+    operands = tuple(_operand(graph, name, values) for name in layer.inputs if name)
+    result = kernel(Call(graph, layer, operands, requantize == "fixed"))
+    output = graph.tensors[layer.outputs[0]]
+    assert result.shape == output.shape, (layer.name, result.shape, output.shape)
+    assert str(result.dtype) == output.dtype, (layer.name, result.dtype, output.dtype)
+    return result
+
+
+def _operand(graph: Graph, name: str, values: Mapping[str, Array]) -> Array:
+    data = graph.tensors[name].data
+    return values[name] if data is None else data
+
+
+def _wanted(graph: Graph, keep: Iterable[str] | str) -> set[str]:
+    if keep == "all":
+        return {*graph.inputs, *graph.outputs, *(n for layer in graph.layers for n in layer.outputs)}
+    return set(graph.outputs) if keep == "outputs" else set(keep)
+
+
+def _checked(graph: Graph, name: str, inputs: Mapping[str, Array]) -> Array:
+    tensor = graph.tensors[name]
+    if name not in inputs:
+        raise InputError(f"input '{name}' ({tensor.dtype}{list(tensor.shape)}) is missing")
+    value = np.asarray(inputs[name])
+    if value.shape != tensor.shape or str(value.dtype) != tensor.dtype:
+        raise InputError(
+            f"input '{name}' is {value.dtype}{list(value.shape)}, expected {tensor.dtype}{list(tensor.shape)}"
+        )
+    return value
