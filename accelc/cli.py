@@ -1,0 +1,331 @@
+"""The command line. Exit status: 0 done and checks hold, 1 a check failed, 2 bad input (one message, no traceback).
+
+Commands import what they need when they run, so that `accelc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
+
+import typer
+
+from accelc.errors import AccelcError, InputError
+
+if TYPE_CHECKING:
+    from accelc.compiler import Compiled, Options
+    from accelc.program import Program
+    from accelc.run import Run
+
+app = typer.Typer(
+    name="accelc",
+    help="Compile ONNX models to an NPU instruction stream; simulate it bit by bit and cycle by cycle.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[str, typer.Argument(help="An ONNX file or the name of a zoo network (see `accelc models`).")]
+ProgramFile = Annotated[Path, typer.Argument(metavar="F.npu", help="A program file.")]
+ChipName = Annotated[Optional[str], typer.Option("--chip", help="A shipped chip or a TOML file.  [default: edge]")]
+Dims = Annotated[list[str], typer.Option("--dim", metavar="NAME=N", help="Fix an open dimension; may be repeated.")]
+AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run unsupported operators on the host, priced and listed.")]
+Tiny = Annotated[bool, typer.Option("--tiny", help="The reduced variant of a zoo network.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Batch of a zoo network.")]
+Calib = Annotated[Optional[Path], typer.Option("--calib", metavar="X.npz", help="Calibration samples by input name.")]
+Activations = Annotated[Literal["uint8", "int8"], typer.Option(help="Activation type of a quantized float model.")]
+Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option(help="How ranges are chosen.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
+Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]
+Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedule minimizes.")]
+Stage = Literal["import", "passes", "quantize", "schedule", "lower"]
+JsonFile = Annotated[Optional[Path], typer.Option("--json", metavar="OUT.json", help="Also write JSON.")]
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    try:
+        app()
+    except AccelcError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"accelc {installed('accelc')}")
+        raise typer.Exit
+
+
+@app.command("compile")
+def compile_(
+    model: Model,
+    chip: ChipName = None,
+    output: Annotated[Optional[Path], typer.Option("-o", metavar="F.npu", help="Where the program goes.")] = None,
+    dataflow: Dataflow = "auto",
+    objective: Objective = "latency",
+    stop_after: Annotated[Optional[Stage], typer.Option(help="Stop after a stage and print what it made.")] = None,
+    dim: Dims = [],  # noqa: B006 - typer copies it
+    allow_host: AllowHost = False,
+    tiny: Tiny = False,
+    batch: Batch = 1,
+    calib: Calib = None,
+    activations: Activations = "uint8",
+    calibration: Calibration = "minmax",
+    seed: Seed = 0,
+) -> None:
+    """Compile a model to a program file, or print a stage."""
+    from accelc.files import check_writable
+
+    if stop_after is None and output is None:
+        output = Path(f"{Path(model).stem}.npu")
+    check_writable(output)
+    options = _options(dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective)
+    compiled = _compile(model, chip, options, stop_after)
+    if compiled.program is None or (stop_after is not None and output is None):
+        _print_stage(compiled, stop_after or "lower")
+        return
+    assert output is not None
+    compiled.program.save(output)
+    print(f"{output}: {len(compiled.program.words):,} instructions, {output.stat().st_size:,} bytes, for {compiled.chip.name}")
+
+
+def _print_stage(compiled: Compiled, stage: str) -> None:
+    """Print the value of a stage; a program is printed as its listing."""
+    value = compiled.stage(stage)
+    if stage != "lower":
+        print(value)
+        return
+    from accelc.program_text import disassemble_program
+
+    for line in disassemble_program(compiled.finished, constants=False):
+        print(line)
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL|F.npu", help="An ONNX file, a zoo network or a program file.")],
+    chip: ChipName = None,
+    inputs: Annotated[Optional[Path], typer.Option("--input", metavar="X.npz", help="Inputs by ONNX name.")] = None,
+    seed: Seed = 0,
+    check: Annotated[
+        Optional[Literal["none", "reference", "ort"]],
+        typer.Option(help="The oracle every integer is compared with.  [default: reference; none for a program file]"),
+    ] = None,
+    fidelity: Annotated[Literal["fast", "literal"], typer.Option(help="Closed forms or PE by PE.")] = "fast",
+    timing_only: Annotated[bool, typer.Option("--timing-only", help="Time and energy, no values.")] = False,
+    json_: JsonFile = None,
+    trace: Annotated[Optional[Path], typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,
+    outputs: Annotated[Optional[Path], typer.Option(metavar="OUT.npz", help="Write outputs by ONNX name.")] = None,
+    dataflow: Dataflow = "auto",
+    objective: Objective = "latency",
+    dim: Dims = [],  # noqa: B006 - typer copies it
+    allow_host: AllowHost = False,
+    tiny: Tiny = False,
+    batch: Batch = 1,
+    calib: Calib = None,
+    activations: Activations = "uint8",
+    calibration: Calibration = "minmax",
+) -> None:
+    """Compile a model (or load a program), execute it, check every integer, and report time and energy."""
+    from accelc.files import check_writable, read_arrays
+    from accelc.run import run_compiled, run_program
+
+    check_writable(json_, trace, outputs)
+    if timing_only and (outputs or check not in (None, "none")):
+        raise InputError("--timing-only computes no values: --outputs and --check need them")
+    given = None if inputs is None else read_arrays(inputs)
+    if Path(model).suffix == ".npu":
+        if check not in (None, "none"):
+            raise InputError(f"--check {check} needs the model: a program file does not hold its graph")
+        program = _load(Path(model))
+        with _progress() as tell:
+            tell("executing")
+            result = run_program(program, given, chip=chip, fidelity=fidelity, values=not timing_only, seed=seed)
+    else:
+        options = _options(dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective)
+        compiled = _compile(model, chip, options)
+        oracle = "none" if timing_only else check or "reference"
+        with _progress() as tell:
+            result = run_compiled(
+                compiled, given, fidelity=fidelity, values=not timing_only, check=oracle, seed=seed, progress=tell
+            )
+    _write_results(result, json_, trace, outputs)
+    if not result.check.passed:
+        raise typer.Exit(1)
+
+
+def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs: Path | None) -> None:
+    from accelc.files import atomic_write, write_arrays
+    from accelc.report import print_report
+
+    print_report(result.result)
+    if json_ is not None:
+        atomic_write(json_, json.dumps(result.to_json(), indent=1) + "\n")
+    if trace is not None:
+        atomic_write(trace, result.trace_json())
+    if outputs is not None:
+        write_arrays(outputs, result.outputs)
+
+
+@app.command()
+def disasm(
+    program: ProgramFile,
+    output: Annotated[Optional[Path], typer.Option("-o", metavar="F.s", help="Write to a file.")] = None,
+    code_only: Annotated[bool, typer.Option("--code-only", help="Leave the constants out; not for `asm`.")] = False,
+) -> None:
+    """Print a program as assembler text, each instruction under its layer."""
+    from accelc.files import atomic_write
+    from accelc.program_text import disassemble_program
+
+    lines = disassemble_program(_load(program), constants=not code_only)
+    if output is not None:
+        atomic_write(output, "".join(f"{line}\n" for line in lines))
+        return
+    for line in lines:
+        print(line)
+
+
+@app.command()
+def asm(
+    text: Annotated[Path, typer.Argument(metavar="F.s", help="Assembler text, as `disasm` prints it.")],
+    output: Annotated[Optional[Path], typer.Option("-o", metavar="F.npu", help="Where the program goes.")] = None,
+) -> None:
+    """Assemble text to a program file; the text of a program gives the same bytes again."""
+    from accelc.program_text import assemble_program
+
+    try:
+        with text.open(encoding="utf-8") as lines:
+            program = assemble_program(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"'{text}' cannot be read: {error}") from None
+    program.save(output or text.with_suffix(".npu"))
+
+
+@app.command()
+def verify(program: ProgramFile) -> None:
+    """Load a program file and hold it to every rule: checksums, encoding, operands, memory map, chip."""
+    from accelc.run import chip_of
+
+    loaded = _load(program)
+    chip = chip_of(loaded)
+    size = sum(port.bytes for port in (*loaded.inputs, *loaded.outputs))
+    print(
+        f"{program}: {loaded.name} for {chip.name}, {len(loaded.words):,} instructions in {len(loaded.layers)} layers,"
+        f" {len(loaded.constants):,} bytes of constants, {size:,} bytes of inputs and outputs: correct"
+    )
+
+
+@app.command()
+def isa() -> None:
+    """Print the instruction set as Markdown, generated from its definitions."""
+    from accelc.isa.page import markdown
+
+    print(markdown())
+
+
+@app.command()
+def chips(
+    name: Annotated[Optional[str], typer.Argument(help="A shipped chip or a TOML file.")] = None, json_: JsonFile = None
+) -> None:
+    """List the shipped chips, or print one with the source of each value."""
+    from accelc.chip import load_chip, shipped
+    from accelc.chip.page import describe
+
+    loaded = [load_chip(each) for each in ([name] if name else shipped())]
+    _write_json(json_, [chip.model_dump(mode="json") for chip in loaded])
+    for chip in loaded:
+        print(describe(chip) if name else f"{chip.name:10} {chip.description}")
+
+
+@app.command()
+def models(name: Annotated[Optional[str], typer.Argument(help="A network.")] = None, json_: JsonFile = None) -> None:
+    """List the zoo's networks, or describe one."""
+    from accelc.report.zoo import describe_text, list_text, records
+
+    rows = records(name)
+    _write_json(json_, rows)
+    print(describe_text(rows[0]) if name else list_text(rows))
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="A network of the zoo.")],
+    output: Annotated[Path, typer.Option("-o", metavar="F.onnx", help="Where the model goes.")],
+    tiny: Tiny = False,
+    batch: Batch = 1,
+    seed: Seed = 0,
+) -> None:
+    """Write a zoo network as an ONNX file."""
+    from accelc.files import atomic_write, check_writable
+    from accelc.report.zoo import known
+    from accelc.models import build
+
+    check_writable(output)
+    atomic_write(output, build(known(name), tiny=tiny, batch=batch, seed=seed).SerializeToString())
+
+
+def _write_json(path: Path | None, value: Any) -> None:
+    if path is not None:
+        from accelc.files import atomic_write
+
+        atomic_write(path, json.dumps(value, indent=1) + "\n")
+
+
+def _compile(model: str, chip: str | None, options: Options, stop_after: str | None = None) -> Compiled:
+    from accelc.compiler import compile_stages
+
+    with _progress() as tell:
+        return compile_stages(model, chip or "edge", options, stop_after=stop_after, progress=tell)
+
+
+def _load(path: Path) -> Program:
+    from accelc.program import Program
+
+    return Program.load(path)
+
+
+def _options(
+    dim: list[str], allow_host: bool, tiny: bool, batch: int, calib: Path | None, activations: str, calibration: str,
+    seed: int, dataflow: str, objective: str,
+) -> Options:  # fmt: skip
+    from accelc.compiler import Options
+    from accelc.files import read_arrays
+
+    samples = () if calib is None else read_arrays(calib)
+    dims = dict(_dimension(text) for text in dim)
+    return Options(dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective)
+
+
+def _dimension(text: str) -> tuple[str, int]:
+    name, equals, value = text.rpartition("=")
+    if not equals or not name or not value.isdecimal():
+        raise InputError(f"--dim {text} is not of the form NAME=N with a whole number N")
+    return name, int(value)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show the current step on a terminal's stderr; say nothing when it is a file or a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda step: status.update(step)
