@@ -30,9 +30,9 @@ def model(
     opset: int = 13,
     kind: int = TensorProto.FLOAT,
     out_kind: int = TensorProto.FLOAT,
-    out_shape: Sequence[int] | None = None,
+    out_shape: Sequence[int | str] | None = None,
 ) -> onnx.ModelProto:
-    """Return a model of some nodes; inputs have one element type, outputs another, shapes inferred or given."""
+    """Return a model; inputs have one element type, outputs another, output shapes are inferred or given."""
     graph = helper.make_graph(
         list(nodes),
         "test",
@@ -41,7 +41,7 @@ def model(
         [numpy_helper.from_array(np.asarray(c), n) for n, c in (constants or {}).items()],
     )
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
-    built = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    built = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     return built if out_shape is not None else onnx.shape_inference.infer_shapes(built, data_prop=True)
 
 

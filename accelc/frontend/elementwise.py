@@ -36,7 +36,7 @@ def total(b: Builder, node: Node) -> None:
     """Sum or mean of any number of tensors, added from left to right."""
     output = b.result(node)
     count = len(node.inputs)
-    last = output if node.op == "Sum" else replace(output, name=b.fresh(f"{output.name}/sum"))
+    last = output if node.op == "Sum" else replace(output, name=b.fresh(f"{output.name}/total"))
     if count == 1:
         b.reshape(node, b.tensor(node.input(0)), output.shape, output.name)
         return

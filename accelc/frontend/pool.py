@@ -16,7 +16,7 @@ def max_pool(b: Builder, node: Node) -> None:
     if node.output(1) in b.needed and node.output(1):
         raise node.refuse("the result Indices", "a MaxPool whose Indices nothing reads would work")
     x = b.tensor(node.input(0))
-    output = replace(b.result(node), dtype=x.dtype, quant=x.quant)
+    output = replace(_result(b, node), dtype=x.dtype, quant=x.quant)
     b.emit(node, "max_pool", (x.name,), output, **_windows(node, x))
 
 
@@ -24,7 +24,12 @@ def avg_pool(b: Builder, node: Node) -> None:
     """Mean over 1-D or 2-D windows; cut-off parts of windows never count, pads do if count_include_pad."""
     x = b.tensor(node.input(0))
     include = bool(node.get("count_include_pad", 0))
-    b.emit(node, "avg_pool", (x.name,), b.result(node), **_windows(node, x), count_include_pad=include)
+    b.emit(node, "avg_pool", (x.name,), _result(b, node), **_windows(node, x), count_include_pad=include)
+
+
+def _result(b: Builder, node: Node) -> Tensor:
+    # Since opset 22 shape inference leaves out, as ONNX Runtime always did, windows that begin behind the input.
+    return b.result(replace(node, version=max(node.version, 22)))
 
 
 def _windows(node: Node, x: Tensor) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,22 @@ def _legal(sweep: Sweep, pad: Layer, layer: Layer, edges: tuple[int, ...]) -> bo
         return bool(value == 0)
     if layer.op == "avg_pool":
         return value == 0 and (layer.attrs["count_include_pad"] or not any(pads))
-    reach = [(k - 1) * d for k, d in zip(layer.attrs["kernel"], layer.attrs["dilations"], strict=True)]
-    total = [a + b for a, b in zip(pads, edges, strict=True)]
-    # Every window must keep at least one real element.
-    covered = all(p <= r for p, r in zip(total, (*reach, *reach), strict=True)) and not any(pads)
-    return covered and value <= _lowest(sweep, sweep.tensors[pad.inputs[0]])
+    before = [a + b for a, b in zip(pads[:2], edges[:2], strict=True)]
+    return _covered(sweep, pad, layer, before) and value <= _lowest(sweep, sweep.tensors[pad.inputs[0]])
+
+
+def _covered(sweep: Sweep, pad: Layer, layer: Layer, before: list[int]) -> bool:
+    """Return whether each window of a pool keeps a real element: the first one's end, and the last one's begin."""
+    if tuple(layer.attrs["dilations"]) != (1, 1):
+        return False
+    source, output = (_spatial(sweep.tensors[n].shape) for n in (pad.inputs[0], layer.outputs[0]))
+    first = all(k > p for k, p in zip(layer.attrs["kernel"], before, strict=True))
+    starts = [(n - 1) * s for n, s in zip(output, layer.attrs["strides"], strict=True)]
+    return first and all(s < p + n for s, p, n in zip(starts, before, source, strict=True))
+
+
+def _spatial(shape: tuple[int, ...]) -> tuple[int, int]:
+    return (1, shape[2]) if len(shape) == 3 else (shape[2], shape[3])
 
 
 def _lowest(sweep: Sweep, tensor: Tensor) -> float:
@@ -71,7 +83,7 @@ def _lowest(sweep: Sweep, tensor: Tensor) -> float:
         return -np.inf
     if writer.op == "clip":
         return float(writer.attrs["min"])
-    activation = writer.attrs.get("activation") or (writer.op,)
+    activation: tuple[Any, ...] = writer.attrs.get("activation") or (writer.op,)
     if activation[0] == "clip":
         return float(activation[1])
     return 0.0 if activation[0] in ("relu", "sigmoid") else -np.inf
