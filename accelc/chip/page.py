@@ -16,9 +16,9 @@ def markdown() -> str:
     """Return the page of every shipped chip."""
     head = (
         "# Chips\n\n"
-        "Generated from the shipped chip files in `accelc/chip`. A parameter's unit is the end of its name; the source\n"
-        "says where its value is taken from, or that it is an assumption. A chip of your own is a TOML file with the\n"
-        "same keys: `accelc run MODEL --chip my.toml`.\n"
+        "Generated from the shipped chip files in `accelc/chip`. A parameter's unit is the end of its name; the\n"
+        "source says where its value is taken from, or that it is an assumption. A chip of your own is a TOML\n"
+        "file with the same keys: `accelc run MODEL --chip my.toml`.\n"
     )
     return head + "".join(f"\n{describe(load_chip(name))}" for name in shipped())
 
