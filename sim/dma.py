@@ -1,0 +1,205 @@
+"""The DMA engines: how a transfer becomes bursts, when they are asked for, and which on-chip bank they reach.
+
+The rules, in clock cycles; LOAD and STORE have an engine each, which does one transfer at a time:
+
+* A transfer is split into runs of bytes that lie together in DRAM: pixels merge when they follow each other without a
+  gap, then rows. A run is split into the aligned bursts that cover it; what they hold beyond the run travels too.
+* The first burst is asked for `issue` cycles after the transfer starts, each further one a cycle after the one before,
+  but never more than `outstanding` are under way: burst k waits for burst k - outstanding to have passed.
+* A burst passes the engine's on-chip path once its data are over on the DRAM's bus (see `dram`), and at least
+  `path = ceil(burst_bytes / bytes_per_cycle)` cycles after the engine's burst before. When the last one passes, the
+  transfer is complete. A store works the same way in the other direction.
+* When both engines ask in the same cycle, LOAD is served first.
+* A burst that passes at cycle t takes one port of one bank of its buffer for `ceil(burst_bytes / width_bytes)` cycles.
+  The bank is that of the byte `first + moved * length / total` of the buffer, where the transfer's on-chip range starts
+  at `first` and is `length` bytes long, and `moved` of its `total` bytes lie before the burst: the place is exact for a
+  transfer without gaps on chip, and in proportion for others.
+* If MAC and VECTOR instructions hold every port of that bank (they started before t and end at t or later), the burst
+  steals: the one of them that started last (VECTOR if both started together) ends that many cycles later.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip import Chip
+from accelc.sim import dram
+from accelc.sim.dram import State
+from accelc.sim.jit import kernel
+
+NEVER = 1 << 62
+LOAD, STORE, MAC, VECTOR, HOST = range(5)
+
+# Times of the events to come, in the order in which events of one cycle are taken: bursts passing an on-chip port
+# (LOAD, STORE), completions (one per queue), requests (LOAD, STORE). NEVER: none to come.
+EVENTS = dram.DRAM_END
+PASS = EVENTS
+DONE = EVENTS + 2
+REQUEST = EVENTS + 7
+EVENTS_END = EVENTS + 9
+# Parameters and state shared by all queues.
+NOW = EVENTS + 16
+ISSUE = NOW + 1
+PATH = NOW + 2
+OUTSTANDING = NOW + 3
+RINGS = NOW + 4  # where the rings begin
+BANK_BYTES = NOW + 8  # per buffer: act or unified, wgt, acc
+PORTS = NOW + 12
+STEAL = NOW + 16
+FULL = NOW + 20  # per buffer: bit mask of the banks whose every port a running instruction holds
+HOLD = NOW + 24  # per buffer, for MAC, then (4 further) VECTOR: bit mask of the banks it holds
+RUNNING = NOW + 32  # per queue: the instruction under way, or -1
+HEAD = NOW + 40  # per queue: its next instruction to start, or -1
+LAST = NOW + 48  # per queue: the instruction that finished last, or -1
+BEGAN = NOW + 56  # per queue: when the running instruction started
+STOLEN = NOW + 64  # per queue: cycles stolen from it
+# Per engine.
+ENGINES = NOW + 72
+ENGINE_WIDTH = 32
+(
+    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, HITS, ACTIVATES,
+    ORIGIN, ROWS, ROW, COLS, COL, BYTES, FIRST, LENGTH, BUFFER, TOTAL,
+) = range(22)  # fmt: skip
+MOVE_FIELDS = TOTAL - ORIGIN + 1
+RINGS_AT = ENGINES + 2 * ENGINE_WIDTH
+
+
+@kernel
+def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -> None:
+    """Start the transfer of instruction `i`, whose MOVE_FIELDS parameters begin at `column`, on engine `e`."""
+    at = ENGINES + e * ENGINE_WIDTH
+    for k in range(MOVE_FIELDS):
+        s[at + ORIGIN + k] = table[i, column + k]
+    for k in (X, Y, MOVED, ISSUED, PASSED, SLOT, HITS, ACTIVATES):
+        s[at + k] = 0
+    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
+    for k in range(s[OUTSTANDING]):
+        s[ring + k] = 0
+    _begin_run(s, at, s[at + ORIGIN])
+    s[REQUEST + e] = s[NOW] + s[ISSUE]
+
+
+@kernel
+def _begin_run(s: State, at: int, address: int) -> None:
+    shift = s[dram.BURST_SHIFT]
+    first = address >> shift
+    s[at + RUN] = address
+    s[at + ADDRESS] = first << shift
+    s[at + LEFT] = ((address + s[at + BYTES] - 1) >> shift) - first + 1
+
+
+@kernel
+def _advance(s: State, at: int) -> bool:
+    """Go on to the next burst of the transfer; say whether there is one."""
+    s[at + LEFT] -= 1
+    if s[at + LEFT] > 0:
+        s[at + ADDRESS] += 1 << s[dram.BURST_SHIFT]
+        return True
+    s[at + MOVED] += s[at + BYTES]
+    s[at + X] += 1
+    if s[at + X] == s[at + COLS]:
+        s[at + X] = 0
+        s[at + Y] += 1
+        if s[at + Y] == s[at + ROWS]:
+            return False
+    _begin_run(s, at, s[at + ORIGIN] + s[at + Y] * s[at + ROW] + s[at + X] * s[at + COL])
+    return True
+
+
+@kernel
+def request(s: State, e: int) -> None:
+    """Serve engine `e`'s request made now, and note when it makes its next one or is complete."""
+    at = ENGINES + e * ENGINE_WIDTH
+    hits, activates = s[dram.ROW_HITS], s[dram.ACTIVATES]
+    over = dram.access(s, s[at + ADDRESS], s[NOW])
+    s[at + HITS] += s[dram.ROW_HITS] - hits
+    s[at + ACTIVATES] += s[dram.ACTIVATES] - activates
+    passes = max(over, s[at + LAST_PASS] + s[PATH])
+    s[at + LAST_PASS] = passes
+    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]
+    s[slot] = passes
+    s[slot + s[OUTSTANDING]] = s[at + MOVED] + max(0, s[at + ADDRESS] - s[at + RUN])
+    s[at + ISSUED] += 1
+    s[at + SLOT] += 1
+    if s[at + SLOT] == s[OUTSTANDING]:
+        s[at + SLOT] = 0
+    if _advance(s, at):
+        s[REQUEST + e] = max(s[NOW] + 1, s[s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]])
+    else:
+        s[REQUEST + e] = NEVER
+        s[DONE + e] = passes
+    if s[PASS + e] == NEVER and _any_full(s):
+        watch(s, e)
+
+
+@kernel
+def _any_full(s: State) -> bool:
+    return (s[FULL] | s[FULL + 1]) != 0  # type: ignore[no-any-return]
+
+
+@kernel
+def watch(s: State, e: int) -> None:
+    """Note when engine `e`'s next burst passes; bursts matter only while some bank has no free port."""
+    at = ENGINES + e * ENGINE_WIDTH
+    s[PASS + e] = NEVER
+    if s[RUNNING + e] < 0 or not _any_full(s):
+        return
+    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
+    s[at + PASSED] = max(s[at + PASSED], s[at + ISSUED] - s[OUTSTANDING])
+    while s[at + PASSED] < s[at + ISSUED]:
+        passes = s[ring + s[at + PASSED] % s[OUTSTANDING]]
+        if passes > s[NOW]:
+            s[PASS + e] = passes
+            return
+        s[at + PASSED] += 1
+
+
+@kernel
+def pass_port(s: State, e: int) -> None:
+    """Let the burst of engine `e` that passes now steal its port if its bank has none free."""
+    at = ENGINES + e * ENGINE_WIDTH
+    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + PASSED] % s[OUTSTANDING]
+    place = s[at + FIRST] + s[slot + s[OUTSTANDING]] * s[at + LENGTH] // s[at + TOTAL]
+    buffer = s[at + BUFFER]
+    bank = place // s[BANK_BYTES + buffer]
+    if (s[FULL + buffer] >> bank) & 1:
+        mac = (s[HOLD + buffer] >> bank) & 1
+        vector = (s[HOLD + 4 + buffer] >> bank) & 1
+        victim = MAC if mac and (not vector or s[BEGAN + MAC] > s[BEGAN + VECTOR]) else VECTOR
+        s[DONE + victim] += s[STEAL + buffer]
+        s[STOLEN + victim] += s[STEAL + buffer]
+    watch(s, e)
+
+
+@kernel
+def update_full(s: State) -> None:
+    """Note which banks have no free port now that a MAC or VECTOR instruction started or completed."""
+    for b in range(3):
+        mac, vector = s[HOLD + b], s[HOLD + 4 + b]
+        if s[PORTS + b] == 1:
+            s[FULL + b] = mac | vector
+        elif s[PORTS + b] == 2:
+            s[FULL + b] = mac & vector
+    watch(s, LOAD)
+    watch(s, STORE)
+
+
+def set_up(state: State, chip: Chip) -> None:
+    """Write the parameters and the state at cycle 0 of everything but the DRAM."""
+    c = chip.timing
+    state[EVENTS:EVENTS_END] = NEVER
+    state[ISSUE] = c.dma_issue_cycles
+    state[PATH] = -(-c.dram_burst_bytes // c.dma_bytes_per_cycle)
+    state[OUTSTANDING] = c.dma_outstanding
+    state[RINGS] = RINGS_AT
+    buffers = chip.buffers
+    for k, buffer in enumerate((buffers.act or buffers.unified, buffers.wgt or buffers.unified, buffers.acc)):
+        assert buffer is not None
+        state[BANK_BYTES + k] = buffer.bytes // buffer.banks
+        state[PORTS + k] = buffer.ports
+        state[STEAL + k] = -(-c.dram_burst_bytes // buffer.width_bytes)
+    state[RUNNING : RUNNING + 5] = -1
+    state[LAST : LAST + 5] = -1
+    for e in (LOAD, STORE):
+        state[ENGINES + e * ENGINE_WIDTH + LAST_PASS] = -state[PATH]

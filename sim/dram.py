@@ -1,0 +1,98 @@
+"""The external memory, burst by burst: banks with open rows, one data bus, refresh.
+
+The rules, in clock cycles:
+
+* Address `a` lies in line `a / row_bytes`. With `banks` = 2**b, its bank is `line XOR (line >> b)`, low b bits, and its
+  row is `line >> b`: neighboring lines lie in different banks, and strides of banks * row_bytes are spread too.
+* Requests are served in the order they are made. The first command for one made at `t` goes out at
+  `t0 = max(t, ready[bank])`. If the bank's row is open already (a row hit), that is the column command. If no row is
+  open, the row is activated first: `activate` cycles. If another is open, it is closed before that: `precharge` cycles.
+* The data follow the column command by `access` cycles and hold the bus for `burst` cycles:
+  `data = max(column + access, bus_free)`, `bus_free = data + burst`. The burst is over at `data + burst`. The column
+  command is held back with its data, and the bank is ready for the next command `burst` cycles after it:
+  `ready[bank] = data - access + burst`. So rows open in one bank while another bank's data are on the bus.
+* A refresh starts at every multiple of `refresh_interval` but 0. It closes all rows, and a first command that would
+  go out in its `refresh` cycles goes out at their end. What began before is not disturbed.
+
+Reads and writes cost the same; the controller does not reorder. State and counters are one array of int64, so that a
+step touches no other object (a compiled call with several arrays costs more than the step itself).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip.timing import Timing
+from accelc.errors import ChipError
+from accelc.sim.jit import kernel
+
+State = npt.NDArray[np.int64]
+
+# Parameters.
+ROW_SHIFT = 0
+BANK_BITS = 1
+BURST = 2
+ACTIVATE = 3
+PRECHARGE = 4
+ACCESS = 5
+REFRESH_INTERVAL = 6
+REFRESH = 7
+BURST_SHIFT = 8
+# State and counters.
+BUS_FREE = 9
+ROW_HITS = 10
+ACTIVATES = 11
+# Per bank: the open row (-1: none), the cycle of its next command, the next refresh it has not yet seen.
+BANKS_AT = 16
+BANK_WIDTH = 4
+MAX_BANKS = 256
+DRAM_END = BANKS_AT + BANK_WIDTH * MAX_BANKS
+
+
+def set_up(state: State, c: Timing) -> None:
+    """Write the parameters of a chip's DRAM and its state at cycle 0 into `state[:DRAM_END]`."""
+    if c.dram_refresh_cycles >= c.dram_refresh_interval_cycles:
+        raise ChipError(
+            f"dram: in clock cycles a refresh takes {c.dram_refresh_cycles} and comes every "
+            f"{c.dram_refresh_interval_cycles}; no access would ever find time"
+        )
+    state[:DRAM_END] = 0
+    state[ROW_SHIFT] = c.dram_row_bytes.bit_length() - 1
+    state[BANK_BITS] = c.dram_banks.bit_length() - 1
+    state[BURST_SHIFT] = c.dram_burst_bytes.bit_length() - 1
+    state[BURST] = c.dram_burst_cycles
+    state[ACTIVATE] = c.dram_activate_cycles
+    state[PRECHARGE] = c.dram_precharge_cycles
+    state[ACCESS] = c.dram_access_cycles
+    state[REFRESH_INTERVAL] = c.dram_refresh_interval_cycles
+    state[REFRESH] = c.dram_refresh_cycles
+    banks = state[BANKS_AT:DRAM_END].reshape(-1, BANK_WIDTH)
+    banks[:, 0] = -1
+    banks[:, 2] = c.dram_refresh_interval_cycles
+
+
+@kernel
+def access(s: State, address: int, t: int) -> int:
+    """Serve the request for the burst at `address` made at cycle `t`; return the cycle at which its data are over."""
+    line = address >> s[ROW_SHIFT]
+    row = line >> s[BANK_BITS]
+    bank = BANKS_AT + BANK_WIDTH * ((line ^ row) & ((1 << s[BANK_BITS]) - 1))
+    t0 = max(t, s[bank + 1])
+    if t0 >= s[bank + 2]:
+        since = t0 // s[REFRESH_INTERVAL] * s[REFRESH_INTERVAL]
+        s[bank] = -1
+        s[bank + 2] = since + s[REFRESH_INTERVAL]
+        t0 = max(t0, since + s[REFRESH])
+    if s[bank] == row:
+        s[ROW_HITS] += 1
+    else:
+        if s[bank] >= 0:
+            t0 += s[PRECHARGE]
+        t0 += s[ACTIVATE]
+        s[ACTIVATES] += 1
+        s[bank] = row
+    data = max(t0 + s[ACCESS], s[BUS_FREE])
+    s[BUS_FREE] = data + s[BURST]
+    s[bank + 1] = data - s[ACCESS] + s[BURST]
+    return data + s[BURST]  # type: ignore[no-any-return]

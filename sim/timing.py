@@ -1,0 +1,323 @@
+"""The cycles of a program: a pure function of the program and the chip, exact, one event at a time.
+
+The rules; those of the DMA engines are in `dma`, those of the DRAM in `dram`:
+
+* The queues LOAD, STORE, MAC, VECTOR and HOST each run one instruction at a time, in program order. An instruction
+  starts as soon as the one before it in its queue is complete and, for each queue q, `wait[q]` instructions of q are.
+* A MAC or VECTOR instruction takes the sum of its `cycles` clause: compute, fill/drain and weight load.
+* A host call takes its stated seconds times the clock, rounded up. `halt` takes no time and waits for every instruction
+  of the other queues.
+* A buffer has `banks` equal contiguous ranges with `ports` ports each; in a unified scratchpad act and wgt share them.
+  A MAC or VECTOR instruction holds a port of every bank its `touches` ranges reach, from start to end (once, however
+  many of its operands lie there), and waits while another holds the last port: with one port, MAC and VECTOR
+  instructions on a common bank exclude each other, with two or more they do not. When both could start, MAC goes first.
+* Bursts of the DMA engines steal from those instructions where no port is left (see `dma`); they do not steal from each
+  other.
+* What happens in one cycle is taken in this order: bursts pass, instructions complete, instructions start, the DMA
+  engines ask for bursts; within each, LOAD, STORE, MAC, VECTOR, HOST.
+
+Example: a load of 64 aligned bytes on a chip with issue 16, activate 18, access 18 and burst 5 asks for its burst at
+16; the bank has no open row, so the column command goes out at 34, the data start at 52, and the load ends at 57.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip import Chip
+from accelc.errors import MachineError
+from accelc.isa import TABLE, Queue, by_name
+from accelc.isa.encoding import decode_queues, decode_rows, decode_waits
+from accelc.program import Program
+from accelc.sim import clauses, dma, dram
+from accelc.sim.deadlock import explain
+from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, MAC, NEVER, NOW, PASS, PORTS, REQUEST, RUNNING, STOLEN, VECTOR
+from accelc.sim.jit import entry, kernel
+from accelc.sim.transfers import moves
+
+Ints = npt.NDArray[np.int64]
+
+QUEUES = len(Queue)
+NOBODY = -1  # in a NEED column: no instruction to wait for
+# Columns of the table of instructions: what is given ...
+NEXT, DURATION, NEED, HELD, MOVE = 0, 1, 2, 7, 10
+# ... and what comes out; END is -1 until the instruction is complete.
+START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ROW_HITS, ACTIVATES = range(20, 28)
+WIDTH = 28
+assert MOVE + dma.MOVE_FIELDS == START
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """When each instruction ran and why not earlier; arrays have one entry per instruction, times are clock cycles.
+
+    `ready` is when everything an instruction waited for was complete (it then waited for a bank's port until `start`),
+    `blocker` the instruction whose completion came last of those, or -1. `parts` [count, 3] are the compute, fill/drain
+    and weight-load cycles, `stolen` the cycles by which DMA bursts prolonged it. `dram_bytes` are those that traveled
+    (whole bursts), `requested_bytes` those asked for.
+    """
+
+    cycles: int
+    queue: Ints
+    start: Ints
+    end: Ints
+    ready: Ints
+    blocker: Ints
+    parts: Ints
+    stolen: Ints
+    requested_bytes: Ints
+    dram_bytes: Ints
+    bursts: Ints
+    row_hits: Ints
+    activates: Ints
+
+    @property
+    def dram_read_bytes(self) -> int:
+        """Return the bytes that traveled from DRAM."""
+        return int(self.dram_bytes[self.queue == Queue.LOAD].sum())
+
+    @property
+    def dram_write_bytes(self) -> int:
+        """Return the bytes that traveled to DRAM."""
+        return int(self.dram_bytes[self.queue == Queue.STORE].sum())
+
+
+def time_program(program: Program, chip: Chip) -> Timeline:
+    """Return when each instruction of a program runs on a chip; raise MachineError for a deadlock or a bad address."""
+    words = program.words
+    queue = decode_queues(words)
+    opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    rows = decode_rows(words)
+    parts = np.zeros((len(words), 3), np.int64)
+    clauses.cycles(opcodes, rows, chip.timing, parts)
+    table = np.zeros((len(words), WIDTH), np.int64)
+    table[:, DURATION] = parts.sum(axis=1) + _host_cycles(program, chip, opcodes, rows)
+    table[:, NEED : NEED + QUEUES] = _needs(decode_waits(words), queue, opcodes)
+    touched = touched_ranges(opcodes, rows)
+    check_ranges(opcodes, touched, program, chip)
+    table[:, HELD : HELD + 3] = _held(touched, chip)
+    table[:, MOVE : MOVE + dma.MOVE_FIELDS] = moves(opcodes, rows, touched, chip)
+    table[:, [START, END, READY, BLOCKER]] = -1
+    state = _state(chip, table, queue)
+    _run(state, table)
+    if (table[:, END] < 0).any():
+        raise MachineError(explain(opcodes, queue, decode_waits(words), table[:, END], int(state[NOW])))
+    return _timeline(table, queue, parts, chip)
+
+
+def _timeline(table: Ints, queue: Ints, parts: Ints, chip: Chip) -> Timeline:
+    column = {name: np.ascontiguousarray(table[:, k]) for name, k in _RESULTS.items()}
+    return Timeline(
+        cycles=int(table[:, END].max(initial=0)),
+        queue=queue,
+        parts=parts,
+        requested_bytes=table[:, MOVE + dma.MOVE_FIELDS - 1].copy(),
+        dram_bytes=table[:, BURSTS] * chip.timing.dram_burst_bytes,
+        **column,
+    )
+
+
+_RESULTS = {
+    "start": START,
+    "end": END,
+    "ready": READY,
+    "blocker": BLOCKER,
+    "stolen": CYCLES_STOLEN,
+    "bursts": BURSTS,
+    "row_hits": ROW_HITS,
+    "activates": ACTIVATES,
+}
+
+
+def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Ints:
+    cycles = np.zeros(len(opcodes), np.int64)
+    for i in np.flatnonzero(opcodes == by_name("host").opcode):
+        index = int(rows[i, 0])
+        if index >= len(program.hosts):
+            raise MachineError(f"instruction {i} calls host operator {index}; the program has {len(program.hosts)}")
+        cycles[i] = math.ceil(program.hosts[index].seconds * chip.clock_mhz * 1e6 - 1e-6)
+    return cycles
+
+
+def _needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
+    """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
+    needs = np.full(waits.shape, NOBODY, np.int64)
+    halts = opcodes == by_name("halt").opcode
+    for q in Queue:
+        members = np.flatnonzero(queue == q)
+        count = waits[:, q].copy()
+        if q is not Queue.HOST:
+            count[halts] = len(members)
+        reachable = (count > 0) & (count <= len(members))
+        needs[reachable, q] = members[count[reachable] - 1]
+        needs[count > len(members), q] = NEVER
+    return needs
+
+
+def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
+    """Return [count, MAX_TOUCHED, 4] ranges (space, first, end, is_write); space is -1 where there is none."""
+    touched = np.full((len(opcodes), clauses.MAX_TOUCHED, 4), -1, np.int64)
+    clauses.touches(opcodes, rows, touched, np.zeros(len(opcodes), np.int64))
+    return touched
+
+
+def check_ranges(opcodes: Ints, touched: Ints, program: Program, chip: Chip) -> None:
+    """Raise MachineError for the first instruction that reaches outside a memory."""
+    c = chip.timing
+    sizes = np.array([program.dram_bytes, c.act_bytes, c.wgt_bytes, c.acc_bytes // 4], np.int64)
+    space, first, end = touched[:, :, 0], touched[:, :, 1], touched[:, :, 2]
+    outside = (space >= 0) & ((first < 0) | (end > sizes[space]))
+    for i, k in np.argwhere(outside)[:1].tolist():
+        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space[i, k]]
+        raise MachineError(
+            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first[i, k]}:{end[i, k]}]; "
+            f"{name} has {sizes[space[i, k]]} {unit}"
+        )
+
+
+def _held(touched: Ints, chip: Chip) -> Ints:
+    """Return [count, 3] bit masks of the banks an instruction touches: act or unified, wgt, acc."""
+    c = chip.timing
+    held = np.zeros((len(touched), 3), np.int64)
+    sizes = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
+    for space, (bytes_, banks, unit) in enumerate(sizes, start=1):
+        for k in range(touched.shape[1]):
+            here = touched[:, k, 0] == space
+            low = touched[:, k, 1] * unit // (bytes_ // banks)
+            high = (touched[:, k, 2] * unit - 1) // (bytes_ // banks)
+            mask = (np.int64(2) << np.where(here, high, 0)) - (np.int64(1) << np.where(here, low, 0))
+            held[:, buffer_of(space, chip)] |= np.where(here, mask, 0)
+    return held
+
+
+def buffer_of(space: int, chip: Chip) -> int:
+    """Return which buffer holds a space: 0 act or unified, 1 wgt, 2 acc."""
+    return 0 if space == 2 and chip.timing.unified else space - 1
+
+
+def _state(chip: Chip, table: Ints, queue: Ints) -> Ints:
+    """Return the state at cycle 0, and link the instructions of each queue in the table's NEXT column."""
+    c = chip.timing
+    state = np.zeros(dma.RINGS_AT + 4 * c.dma_outstanding, np.int64)
+    dram.set_up(state, c)
+    dma.set_up(state, chip)
+    table[:, NEXT] = -1
+    for q in Queue:
+        members = np.flatnonzero(queue == q)
+        table[members[:-1], NEXT] = members[1:]
+        state[HEAD + q] = members[0] if len(members) else -1
+    return state
+
+
+@entry
+def _run(s: Ints, table: Ints) -> None:
+    """Take events in order of time until none is left; write the outcome into the table."""
+    changed = True
+    while True:
+        k = _earliest(s)
+        if changed and not (k < REQUEST - PASS and s[PASS + k] == s[NOW]):
+            changed = False
+            _start_all(s, table)
+            continue
+        if s[PASS + k] == NEVER:
+            return
+        s[NOW] = s[PASS + k]
+        if k >= REQUEST - PASS:
+            dma.request(s, k - (REQUEST - PASS))
+        elif k < DONE - PASS:
+            dma.pass_port(s, k)
+        else:
+            _complete(s, table, k - (DONE - PASS))
+            changed = True
+
+
+@kernel
+def _earliest(s: Ints) -> int:
+    """Return the event that comes next; of several in one cycle the first in the order of `dma`'s list."""
+    best = 0
+    for k in range(1, dma.EVENTS_END - PASS):
+        if s[PASS + k] < s[PASS + best]:
+            best = k
+    return best
+
+
+@kernel
+def _start_all(s: Ints, table: Ints) -> None:
+    for q in range(QUEUES):
+        if s[RUNNING + q] < 0 and s[HEAD + q] >= 0 and _is_ready(s, table, q) and not _is_blocked(s, table, q):
+            _start(s, table, q)
+
+
+@kernel
+def _is_ready(s: Ints, table: Ints, q: int) -> bool:
+    """Say whether all that queue q's next instruction waits for is complete, and note since when and by whom."""
+    i = s[HEAD + q]
+    blocker = s[LAST + q]
+    ready = table[blocker, END] if blocker >= 0 else 0
+    for r in range(QUEUES):
+        j = table[i, NEED + r]
+        if j == NOBODY:
+            continue
+        if j == NEVER or table[j, END] < 0:
+            return False
+        if table[j, END] >= ready:
+            ready = table[j, END]
+            blocker = j
+    table[i, READY] = ready
+    table[i, BLOCKER] = blocker
+    return True
+
+
+@kernel
+def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
+    """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
+    if q != MAC and q != VECTOR:
+        return False
+    other = HOLD + 4 * (VECTOR - q)
+    common = 0
+    for b in range(3):
+        if s[PORTS + b] == 1:
+            common |= table[s[HEAD + q], HELD + b] & s[other + b]
+    return common != 0  # type: ignore[no-any-return]
+
+
+@kernel
+def _start(s: Ints, table: Ints, q: int) -> None:
+    i = s[HEAD + q]
+    s[RUNNING + q] = i
+    s[HEAD + q] = table[i, NEXT]
+    s[BEGAN + q] = s[NOW]
+    s[STOLEN + q] = 0
+    table[i, START] = s[NOW]
+    if q < MAC:
+        dma.begin(s, table, i, MOVE, q)
+        return
+    s[DONE + q] = s[NOW] + table[i, DURATION]
+    if q != dma.HOST:
+        for b in range(3):
+            s[HOLD + 4 * (q - MAC) + b] = table[i, HELD + b]
+        dma.update_full(s)
+
+
+@kernel
+def _complete(s: Ints, table: Ints, q: int) -> None:
+    i = s[RUNNING + q]
+    table[i, END] = s[NOW]
+    s[RUNNING + q] = -1
+    s[LAST + q] = i
+    s[DONE + q] = NEVER
+    if q < MAC:
+        at = dma.ENGINES + q * dma.ENGINE_WIDTH
+        table[i, BURSTS] = s[at + dma.ISSUED]
+        table[i, ROW_HITS] = s[at + dma.HITS]
+        table[i, ACTIVATES] = s[at + dma.ACTIVATES]
+        s[PASS + q] = NEVER
+    elif q != dma.HOST:
+        table[i, CYCLES_STOLEN] = s[STOLEN + q]
+        for b in range(3):
+            s[HOLD + 4 * (q - MAC) + b] = 0
+        dma.update_full(s)
