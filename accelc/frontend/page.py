@@ -28,8 +28,8 @@ def _lines() -> Iterator[str]:
         "Generated from the importer's tables: `python -m accelc.frontend.page`.",
         "",
         "An operator whose inputs are all constant is computed at compile time, whatever it is. Anything else that is",
-        "not listed is refused with the node's name and what would work; `--allow-host` runs it on the host in float32,",
-        "priced and listed in the report.",
+        "not listed is refused with the node's name and what would work; `--allow-host` runs it on the host in",
+        "float32, priced and listed in the report.",
     )
     for unit, title in _UNITS.items():
         entries = [e for e in LOWERINGS.values() if e.unit == unit]
