@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from accelc.errors import InputError, UnsupportedError
+from accelc.errors import InputError, ModelError, UnsupportedError
 from accelc.graph import TABLE_OPS, Array, Graph, Layer, verify_quantized
 from accelc.reference import conv, elementwise, layout, normalize, pool, table
 from accelc.reference.call import Call
+from accelc.reference.host import host
 
 Mode = Literal["float32", "fixed"]
 
@@ -57,7 +58,7 @@ def run(
         raise InputError(f"no input is called '{extra[0]}'; the inputs are {', '.join(graph.inputs)}")
     last = {name: i for i, layer in enumerate(graph.layers) for name in layer.inputs}
     for i, layer in enumerate(graph.layers):
-        values[layer.outputs[0]] = run_layer(graph, layer, values, requantize=requantize)
+        values |= run_layer(graph, layer, values, requantize=requantize)
         for name in {*layer.inputs, *layer.outputs}:
             if last.get(name, -1) <= i and name not in wanted:
                 values.pop(name, None)
@@ -65,19 +66,25 @@ def run(
     return {n: v for n, v in {**values, **constants}.items() if n in wanted and v is not None}
 
 
-def run_layer(graph: Graph, layer: Layer, values: Mapping[str, Array], *, requantize: Mode = "float32") -> Array:
-    """Return one layer's result from the integers of its inputs by tensor name; constants come from the graph."""
-    kernel = KERNELS.get(layer.op)
-    if kernel is None:
-        raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
+def run_layer(
+    graph: Graph, layer: Layer, values: Mapping[str, Array], *, requantize: Mode = "float32"
+) -> dict[str, Array]:
+    """Return one layer's results from the integers of its inputs, by tensor name; constants come from the graph."""
     if requantize not in ("float32", "fixed"):
         raise InputError(f"requantize='{requantize}' is unknown; float32 or fixed would work")
     operands = tuple(_operand(graph, name, values) for name in layer.inputs if name)
-    result = kernel(Call(graph, layer, operands, requantize == "fixed"))
-    output = graph.tensors[layer.outputs[0]]
-    assert result.shape == output.shape, (layer.name, result.shape, output.shape)
-    assert str(result.dtype) == output.dtype, (layer.name, result.dtype, output.dtype)
-    return result
+    call = Call(graph, layer, operands, requantize == "fixed")
+    if layer.op == "host":
+        return host(call)
+    if layer.op not in KERNELS:
+        raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
+    result, output = KERNELS[layer.op](call), graph.tensors[layer.outputs[0]]
+    if result.shape != output.shape or str(result.dtype) != output.dtype:
+        raise ModelError(
+            f"layer '{layer.name}' ({layer.op}) gives {result.dtype}{list(result.shape)}, "
+            f"but '{output.name}' is {output.dtype}{list(output.shape)}"
+        )
+    return {output.name: result}
 
 
 def _operand(graph: Graph, name: str, values: Mapping[str, Array]) -> Array:
