@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -76,7 +77,7 @@ class Header:
 def to_json(record: object) -> str:
     """Return a record (or plain value) as one line of ASCII JSON; raise ProgramError for what JSON cannot hold."""
     try:
-        return json.dumps(record, separators=(", ", ": "), default=_plain)
+        return json.dumps(record, separators=(", ", ": "), default=_plain, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ProgramError(f"{type(record).__name__} cannot be saved as JSON: {error}") from None
 
@@ -99,16 +100,24 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def from_json(kind: type[Record], text: str | bytes) -> Record:
     """Return the record that JSON describes; raise ProgramError naming the first value that does not fit."""
     hashable: Any = kind
+    _refuse_unknown_keys(kind, text)
     try:
         made: Record = _adapter(hashable).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ProgramError(f"{kind.__name__}{f' {key}' if key else ''}: {first['msg']}") from None
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown := [key for key in json.loads(text) if key not in known]:
-        raise ProgramError(f"{kind.__name__}: unknown key '{unknown[0]}'; known: {', '.join(sorted(known))}")
     return made
+
+
+def _refuse_unknown_keys(kind: type[Record], text: str | bytes) -> None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProgramError(f"{kind.__name__} is not JSON") from None
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    if unknown := [key for key in value if key not in known] if isinstance(value, dict) else []:
+        raise ProgramError(f"{kind.__name__}: unknown key '{unknown[0]}'; known: {', '.join(sorted(known))}")
 
 
 def check_program(program: Program) -> Program:
@@ -153,6 +162,8 @@ def _check_memory(program: Program) -> None:
 def _check_port(port: Port) -> None:
     if port.dtype not in ("float32", "int8", "uint8", "int32") or port.stored not in ("int8", "uint8", "int32"):
         raise ProgramError(f"port '{port.name}': dtype {port.dtype} stored as {port.stored} is unknown")
+    if not math.isfinite(port.scale):
+        raise ProgramError(f"port '{port.name}': scale={port.scale} is not finite")
     if min(port.extents) < 0 or port.pitch < 0 or min(port.shape, default=0) < 0:
         raise ProgramError(f"port '{port.name}': a shape, extent or pitch is negative")
 

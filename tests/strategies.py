@@ -66,7 +66,7 @@ def ports() -> st.SearchStrategy[Port]:
         shape=st.lists(extent, max_size=4).map(tuple),
         dtype=st.sampled_from(["float32", "int8", "uint8", "int32"]),
         stored=st.sampled_from(["int8", "uint8", "int32"]),
-        scale=st.floats(allow_nan=False),
+        scale=st.floats(allow_nan=False, allow_infinity=False),
         zero_point=st.integers(-128, 255),
         address=st.integers(0, 1024),
         extents=st.tuples(extent, extent, extent, extent),

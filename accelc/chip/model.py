@@ -104,7 +104,7 @@ class Dram(_Part):
     precharge_ns: PositiveFloat = Field(description="tRP, precharge to activate")
     access_ns: PositiveFloat = Field(description="tCL, column command to first data")
     refresh_interval_ns: PositiveFloat = Field(description="tREFI, between refreshes")
-    refresh_ns: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="tRFC, all banks held by a refresh")
+    refresh_ns: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="tRFC, holds all banks")
 
     @model_validator(mode="after")
     def _powers_of_two(self) -> Dram:
