@@ -282,7 +282,7 @@ def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
     for b in range(3):
         if s[PORTS + b] == 1:
             common |= table[s[HEAD + q], HELD + b] & s[other + b]
-    return common != 0  # type: ignore[no-any-return]
+    return common != 0
 
 
 @kernel

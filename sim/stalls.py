@@ -1,0 +1,92 @@
+"""Where the cycles went: each cycle of a program is charged to one layer and one cause, so the causes sum to the total.
+
+* While the MAC queue runs an instruction, its cycles are that layer's `compute`, `fill_drain`, `weight_load`, and
+  `bank_conflict` for those that DMA bursts stole.
+* In a gap of the MAC queue, the cycles before the next MAC instruction (or the program's end) are charged backward, to
+  what that instruction waited for: the instruction whose completion let it start, then the one whose completion let
+  that one start, until the gap is covered. A load or store takes `dma_wait` (its issue latency: `dependency`), a
+  vector instruction `vector` (stolen cycles: `bank_conflict`), a host call `host`. Where an instruction waited for a
+  bank's port, that is `bank_conflict`. What is left when the chain ends is `dependency`.
+* A charged cycle counts for the layer of the instruction that ran in it, or that waited where none ran.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip import Chip
+from accelc.isa import Queue
+from accelc.program import Program
+from accelc.sim.counters import rows_of_layers
+from accelc.sim.jit import entry, kernel
+from accelc.sim.timing import Timeline
+
+Ints = npt.NDArray[np.int64]
+
+CAUSES = ("compute", "fill_drain", "weight_load", "dma_wait", "bank_conflict", "dependency", "vector", "host")
+COMPUTE, FILL_DRAIN, WEIGHT_LOAD, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK, HOST_WORK = range(len(CAUSES))
+
+QUEUE, START, END, READY, BLOCKER, STOLEN, LAYER, PARTS = range(8)
+MAC_QUEUE, VECTOR_QUEUE, HOST_QUEUE = int(Queue.MAC), int(Queue.VECTOR), int(Queue.HOST)
+
+
+def stalls(program: Program, chip: Chip, timeline: Timeline) -> Ints:
+    """Return [layers, CAUSES] cycles; they sum to `timeline.cycles` (see `rows_of_layers` for what has no layer)."""
+    out = np.zeros((max(len(program.layers), 1), len(CAUSES)), np.int64)
+    if len(timeline.start):
+        columns = [timeline.queue, timeline.start, timeline.end, timeline.ready, timeline.blocker, timeline.stolen]
+        table = np.column_stack([*columns, rows_of_layers(program), timeline.parts]).astype(np.int64, order="C")
+        _charge_all(table, chip.timing.dma_issue_cycles, out)
+    return out
+
+
+@entry
+def _charge_all(t: Ints, issue: int, out: Ints) -> None:
+    low = 0
+    last = 0
+    for i in range(len(t)):
+        if t[i, END] >= t[last, END]:
+            last = i
+        if t[i, QUEUE] == MAC_QUEUE:
+            _charge_chain(t, i, low, t[i, START], issue, out)
+            for k in range(3):
+                out[t[i, LAYER], COMPUTE + k] += t[i, PARTS + k]
+            out[t[i, LAYER], BANK_CONFLICT] += t[i, STOLEN]
+            low = t[i, END]
+    high = _charge_one(t, last, low, t[last, END], issue, out)
+    _charge_chain(t, last, low, high, issue, out)
+
+
+@kernel
+def _charge_chain(t: Ints, i: int, low: int, high: int, issue: int, out: Ints) -> None:
+    """Charge the cycles from `low` to `high`, where instruction `i` starts."""
+    while high > low:
+        ready = max(low, t[i, READY])
+        out[t[i, LAYER], BANK_CONFLICT] += high - ready
+        blocker = t[i, BLOCKER]
+        if blocker < 0:
+            out[t[i, LAYER], DEPENDENCY] += ready - low
+            return
+        high = _charge_one(t, blocker, low, ready, issue, out)
+        i = blocker
+
+
+@kernel
+def _charge_one(t: Ints, i: int, low: int, high: int, issue: int, out: Ints) -> int:
+    """Charge the cycles after `low` in which instruction `i` runs, which ends at `high`; return where it began."""
+    began = max(low, t[i, START])
+    layer = t[i, LAYER]
+    if high <= began or t[i, QUEUE] == MAC_QUEUE:
+        return began  # type: ignore[no-any-return]
+    if t[i, QUEUE] == VECTOR_QUEUE:
+        stolen = min(t[i, STOLEN], high - began)
+        out[layer, BANK_CONFLICT] += stolen
+        out[layer, VECTOR_WORK] += high - began - stolen
+    elif t[i, QUEUE] == HOST_QUEUE:
+        out[layer, HOST_WORK] += high - began
+    else:
+        first = min(max(t[i, START] + issue, began), high)
+        out[layer, DEPENDENCY] += first - began
+        out[layer, DMA_WAIT] += high - first
+    return began  # type: ignore[no-any-return]
