@@ -5,42 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from accelc.isa import TABLE, Memory
-from accelc.sim.jit import entry, kernel
+from accelc.isa import Memory
+from accelc.sim.jit import entry
 from accelc.sim.kernels.dma import load, load_weights, store
 from accelc.sim.kernels.mac import conv, depthwise
+from accelc.sim.kernels.normalize import lrn, softmax
 from accelc.sim.kernels.pool import avg_pool, max_pool, mean
 from accelc.sim.kernels.vector import add, drain, lookup, mul, requantize, requantize_fixed
 
 Ints = npt.NDArray[np.int64]
 
-END, HALT, HOST, OUTSIDE, CONSTANT, UNKNOWN = range(6)
-touches_load = kernel(TABLE[0x01].clauses["touches"])
-touches_load_weights = kernel(TABLE[0x02].clauses["touches"])
-touches_store = kernel(TABLE[0x03].clauses["touches"])
-touches_conv = kernel(TABLE[0x10].clauses["touches"])
-touches_depthwise = kernel(TABLE[0x11].clauses["touches"])
-touches_requantize = kernel(TABLE[0x20].clauses["touches"])
-touches_requantize_fixed = kernel(TABLE[0x21].clauses["touches"])
-touches_drain = kernel(TABLE[0x22].clauses["touches"])
-touches_add = kernel(TABLE[0x23].clauses["touches"])
-touches_mul = kernel(TABLE[0x24].clauses["touches"])
-touches_lookup = kernel(TABLE[0x25].clauses["touches"])
-touches_max_pool = kernel(TABLE[0x30].clauses["touches"])
-touches_avg_pool = kernel(TABLE[0x31].clauses["touches"])
-touches_mean = kernel(TABLE[0x32].clauses["touches"])
-
-
-@kernel
-def fault(touched: Ints, count: int, sizes: Ints) -> int:
-    """Return END, OUTSIDE if a range leaves its space, or CONSTANT if it writes the constants at the start of DRAM."""
-    for k in range(count):
-        space = touched[k, 0]
-        if touched[k, 1] < 0 or touched[k, 2] > sizes[space]:
-            return OUTSIDE
-        if touched[k, 3] == 1 and space == 0 and touched[k, 1] < sizes[4]:
-            return CONSTANT
-    return END
+END, HALT, HOST = range(3)
 
 
 @entry
@@ -49,91 +24,49 @@ def execute(
     rows: Ints,
     reals: npt.NDArray[np.float32],
     m: Memory,
-    touched: Ints,
-    sizes: Ints,
     first: int,
     last: int,
 ) -> tuple[int, int]:
     """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and the instruction's index.
 
-    `sizes` holds the size of each space, then the bytes of constants at the start of DRAM.
+    Operands and ranges are not checked here: see accelc.sim.bounds.
     """
     for i in range(first, last):
         opcode = opcodes[i]
         if opcode == 0x01:
-            why = fault(touched, touches_load(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 6], rows[i, 8], rows[i, 7], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13]), sizes)
-            if why != END:
-                return why, i
             load(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
         elif opcode == 0x02:
-            why = fault(touched, touches_load_weights(touched, rows[i, 0], rows[i, 1], rows[i, 2]), sizes)
-            if why != END:
-                return why, i
             load_weights(m, rows[i, 0], rows[i, 1], rows[i, 2])
         elif opcode == 0x03:
-            why = fault(touched, touches_store(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8]), sizes)
-            if why != END:
-                return why, i
             store(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
         elif opcode == 0x10:
-            why = fault(touched, touches_conv(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17]), sizes)
-            if why != END:
-                return why, i
             conv(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
         elif opcode == 0x11:
-            why = fault(touched, touches_depthwise(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12]), sizes)
-            if why != END:
-                return why, i
             depthwise(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12])
         elif opcode == 0x20:
-            why = fault(touched, touches_requantize(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6]), sizes)
-            if why != END:
-                return why, i
             requantize(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9])
         elif opcode == 0x21:
-            why = fault(touched, touches_requantize_fixed(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6]), sizes)
-            if why != END:
-                return why, i
             requantize_fixed(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9])
         elif opcode == 0x22:
-            why = fault(touched, touches_drain(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6]), sizes)
-            if why != END:
-                return why, i
             drain(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
         elif opcode == 0x23:
-            why = fault(touched, touches_add(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7]), sizes)
-            if why != END:
-                return why, i
             add(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15])
         elif opcode == 0x24:
-            why = fault(touched, touches_mul(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7]), sizes)
-            if why != END:
-                return why, i
             mul(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], rows[i, 9], rows[i, 10], reals[i, 22], rows[i, 12], rows[i, 13], rows[i, 14])
         elif opcode == 0x25:
-            why = fault(touched, touches_lookup(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7]), sizes)
-            if why != END:
-                return why, i
             lookup(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
         elif opcode == 0x30:
-            why = fault(touched, touches_max_pool(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 15], rows[i, 16], rows[i, 17]), sizes)
-            if why != END:
-                return why, i
             max_pool(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
         elif opcode == 0x31:
-            why = fault(touched, touches_avg_pool(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19]), sizes)
-            if why != END:
-                return why, i
             avg_pool(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17], rows[i, 18], rows[i, 19], reals[i, 40], reals[i, 42], rows[i, 22], rows[i, 23], rows[i, 24])
         elif opcode == 0x32:
-            why = fault(touched, touches_mean(touched, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4]), sizes)
-            if why != END:
-                return why, i
             mean(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], reals[i, 10], rows[i, 6], rows[i, 7])
+        elif opcode == 0x33:
+            softmax(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], reals[i, 14], rows[i, 8])
+        elif opcode == 0x34:
+            lrn(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24], rows[i, 13], rows[i, 14])
         elif opcode == 0x40:
             return HOST, i
         elif opcode == 0x7f:
             return HALT, i
-        else:
-            return UNKNOWN, i
     return END, last

@@ -13,25 +13,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from accelc.isa import TABLE, Memory
-from accelc.sim.jit import entry, kernel
+from accelc.isa import Memory
+from accelc.sim.jit import entry
 {imports}
 
 Ints = npt.NDArray[np.int64]
 
-END, HALT, HOST, OUTSIDE, CONSTANT, UNKNOWN = range(6)
-{touches}
-
-@kernel
-def fault(touched: Ints, count: int, sizes: Ints) -> int:
-    """Return END, OUTSIDE if a range leaves its space, or CONSTANT if it writes the constants at the start of DRAM."""
-    for k in range(count):
-        space = touched[k, 0]
-        if touched[k, 1] < 0 or touched[k, 2] > sizes[space]:
-            return OUTSIDE
-        if touched[k, 3] == 1 and space == 0 and touched[k, 1] < sizes[4]:
-            return CONSTANT
-    return END
+END, HALT, HOST = range(3)
 
 
 @entry
@@ -40,14 +28,12 @@ def execute(
     rows: Ints,
     reals: npt.NDArray[np.float32],
     m: Memory,
-    touched: Ints,
-    sizes: Ints,
     first: int,
     last: int,
 ) -> tuple[int, int]:
     """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and the instruction's index.
 
-    `sizes` holds the size of each space, then the bytes of constants at the start of DRAM.
+    Operands and ranges are not checked here: see accelc.sim.bounds.
     """
     for i in range(first, last):
         opcode = opcodes[i]
@@ -63,8 +49,7 @@ def source() -> str:
     imports = "\n".join(
         f"from accelc.sim.kernels.{name} import {', '.join(sorted(names))}" for name, names in sorted(modules.items())
     )
-    touches = "\n".join(f'touches_{one.name} = kernel(TABLE[{one.opcode:#04x}].clauses["touches"])' for one in made)
-    head = HEAD.format(imports=imports, touches=touches + "\n")
+    head = HEAD.format(imports=imports)
     body = "".join(_branch(one, "if" if k == 0 else "elif") for k, one in enumerate(made))
     return head + body + _leaving() + "    return END, last\n"
 
@@ -72,12 +57,8 @@ def source() -> str:
 def _branch(one: Instruction, word: str) -> str:
     column = {f.name: j for j, f in enumerate(one.fields)}
     real = {f.name for f in one.fields if f.operand.real}
-    ranges = ", ".join(f"rows[i, {column[name]}]" for name in one.operand_names("touches"))
     values = ", ".join(f"reals[i, {2 * j}]" if name in real else f"rows[i, {j}]" for name, j in column.items())
     return f"""        {word} opcode == {one.opcode:#04x}:
-            why = fault(touched, touches_{one.name}(touched, {ranges}), sizes)
-            if why != END:
-                return why, i
             {one.name}(m, {values})
 """
 
@@ -87,7 +68,7 @@ def _leaving() -> str:
     for one in TABLE.values():
         if one.queue is Queue.HOST:
             lines += f"        elif opcode == {one.opcode:#04x}:\n            return {one.name.upper()}, i\n"
-    return lines + "        else:\n            return UNKNOWN, i\n"
+    return lines
 
 
 def main() -> None:

@@ -13,16 +13,15 @@ import numpy as np
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
-from accelc.isa import Space, decode
 from accelc.isa.encoding import decode_rows
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program
 from accelc.sim import memory
-from accelc.sim.dispatch import CONSTANT, HOST, OUTSIDE, execute as execute_rows
+from accelc.sim.bounds import check_bounds, place
+from accelc.sim.dispatch import HOST
+from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
-
-MOST_RANGES = 8  # that one instruction's touches clause may write
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ class Values:
 
 
 def execute(program: Program, chip: Chip, inputs: Mapping[str, Array]) -> Values:
-    """Execute a program once; raise InputError for inputs that do not fit and MachineError for a wild instruction."""
+    """Execute a program once; raise InputError for inputs that do not fit."""
     return Machine(program, chip).run(inputs)
 
 
@@ -60,8 +59,7 @@ class Machine:
         self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
         self._rows = decode_rows(program.words)
         self._memory = memory.allocate(program, chip)
-        self._sizes = memory.sizes(self._memory, program.constants.size)
-        self._touched = np.zeros((MOST_RANGES, 4), np.int64)
+        check_bounds(program, self._rows, self._memory)
 
     def run(self, inputs: Mapping[str, Array]) -> Values:
         """Execute the program on inputs by their ONNX names; may be called again."""
@@ -77,11 +75,7 @@ class Machine:
         reals = self._rows.view(np.float32)
         at, last = 0, len(self._rows)
         while at < last:
-            why, at = execute_rows(
-                self._opcodes, self._rows, reals, self._memory, self._touched, self._sizes, at, last
-            )
-            if why in (OUTSIDE, CONSTANT):
-                raise MachineError(self._describe(at, why))
+            why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last)
             if why != HOST:
                 return
             self._host(at)
@@ -90,26 +84,5 @@ class Machine:
     def _host(self, at: int) -> None:
         index = int(self._rows[at, 0])
         if index >= len(self.program.hosts):
-            raise MachineError(f"{self._place(at)}: the program has {len(self.program.hosts)} host operators")
+            raise MachineError(f"{place(self.program, at)}: the program has {len(self.program.hosts)} host operators")
         run_host(self._memory.dram, self.program.hosts[index])
-
-    def _describe(self, at: int, why: int) -> str:
-        """Return a message that names the instruction, its layer, and the first range that breaks the rule."""
-        word = decode(self.program.words[at : at + 1])[0]
-        clause = word.instruction.clauses["touches"]
-        count = clause(self._touched, *(word.operands[n] for n in word.instruction.operand_names("touches")))
-        for space, first, end, is_write in self._touched[:count].tolist():
-            verb, name = "writes" if is_write else "reads", Space(space).name.lower()
-            if first < 0 or end > self._sizes[space]:
-                unit = "words" if space == Space.ACC else "bytes"
-                return f"{self._place(at)} {verb} {name} {first} to {end}, which holds {self._sizes[space]} {unit}"
-            if why == CONSTANT and is_write and space == Space.DRAM and first < self._sizes[4]:
-                return f"{self._place(at)} {verb} {name} {first} to {end}; the first {self._sizes[4]} bytes are constants"
-        raise AssertionError("the plain and the compiled touches clause differ")
-
-    def _place(self, at: int) -> str:
-        word = decode(self.program.words[at : at + 1])[0]
-        layer = int(self.program.layer_of[at]) if at < len(self.program.layer_of) else -1
-        of = f" of layer '{self.program.layers[layer].name}'" if 0 <= layer < len(self.program.layers) else ""
-        operands = " ".join(f"{name}={value}" for name, value in word.operands.items())
-        return f"instruction {at}{of} ({word.instruction.name} {operands})"

@@ -26,11 +26,6 @@ def allocate(program: Program, chip: Chip) -> Memory:
     return Memory(dram, act, wgt, _aligned(timing.acc_bytes).view(np.int32))
 
 
-def sizes(memory: Memory, constant_bytes: int) -> npt.NDArray[np.int64]:
-    """Return the size of each space (acc in words), then the bytes of constants at the start of DRAM."""
-    return np.array([*(array.size for array in memory), constant_bytes], np.int64)
-
-
 def clear(memory: Memory, constant_bytes: int) -> None:
     """Zero all memories but the constants, so that every run starts from the same state."""
     memory.dram[constant_bytes:] = 0

@@ -371,7 +371,7 @@ def _(
     t[0, 3] = 0
     t[1, 0] = 2
     t[1, 1] = table
-    t[1, 2] = table + 256 * (n if per_channel else 1)
+    t[1, 2] = table + 256 * (1 + (n - 1) * per_channel)
     t[1, 3] = 0
     t[2, 0] = 1
     t[2, 1] = dst

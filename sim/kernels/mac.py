@@ -57,7 +57,8 @@ def depthwise(
         for x in range(cols):
             to = acc + (y * cols + x) * acc_col
             total = m.acc[to : to + n]
-            total[:] = 0
+            for j in range(n):
+                total[j] = 0
             for ty in range(taps_y):
                 for tx in range(taps_x):
                     at = act + y * act_row + x * act_col + ty * tap_row + tx * tap_col

@@ -22,7 +22,8 @@ def max_pool(
     row = np.empty(n, np.uint8)
     for y in range(rows):
         for x in range(cols):
-            row[:] = 0
+            for j in range(n):
+                row[j] = 0
             for ky in range(kernel_y):
                 r = y * stride_y - top + ky * dilation_y
                 if 0 <= r < in_rows:
@@ -34,7 +35,9 @@ def max_pool(
                             for j in range(n):
                                 row[j] = max(row[j], values[j])
             to = dst + (y * cols + x) * dst_col
-            m.act[to : to + n] = row
+            out = m.act[to : to + n]
+            for j in range(n):
+                out[j] = row[j]
 
 
 @kernel
@@ -50,7 +53,8 @@ def avg_pool(
     shift = np.float32(zero_dst - excess_dst)
     for y in range(rows):
         for x in range(cols):
-            sums[:] = np.float32(0)
+            for j in range(n):
+                sums[j] = np.float32(0)
             count = 0
             for ky in range(kernel_y):
                 r = y * stride_y - top + ky * dilation_y

@@ -105,7 +105,9 @@ def add(
                 fa, fb = np.float32(np.int32(np.int32(va[k]) - xa)), np.float32(np.int32(np.int32(vb[k]) - xb))
                 real = min(max(rint(fma(fa, scale_a, fma(fb, scale_b, offset))), -FAR), FAR)
                 row[k] = np.uint8(min(max(np.int32(np.int32(real) + xd), least), most))
-            m.act[pd + j : pd + j + some] = row[:some]
+            out = m.act[pd + j : pd + j + some]
+            for k in range(some):
+                out[k] = row[k]
 
 
 @kernel
@@ -127,7 +129,9 @@ def mul(
                 product = np.int32(np.int32(np.int32(va[k]) - za) * np.int32(np.int32(vb[k]) - zb))
                 real = min(max(np.float32(product) * scale + zero_point, -FAR), FAR)
                 row[k] = np.uint8(min(max(np.int32(np.int32(rint(real)) + xd), least), most))
-            m.act[pd + j : pd + j + some] = row[:some]
+            out = m.act[pd + j : pd + j + some]
+            for k in range(some):
+                out[k] = row[k]
 
 
 @kernel
