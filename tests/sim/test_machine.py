@@ -14,7 +14,7 @@ from accelc.isa import control, decode, encode, make
 from accelc.program import HostCall, Program
 from accelc.sim import generate
 from accelc.sim.machine import Machine, execute
-from tests.sim.programs import conv_by_numpy, conv_program
+from tests.sim.hand_made import conv_by_numpy, conv_program
 
 RNG = np.random.default_rng(7)
 WEIGHTS = RNG.integers(-128, 128, (32, 8, 3, 3)).astype(np.int8)
