@@ -57,13 +57,18 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Region:
-    """A range of DRAM and the layers between which it is alive."""
+    """A tensor's range of DRAM, the layers between which it is alive, and the instructions after which it is complete.
+
+    Regions whose lives do not overlap may share bytes; `port` says how to read the tensor once it is complete.
+    """
 
     name: str
     address: int
     bytes: int
     first_layer: int
     last_layer: int
+    complete: int = 0
+    port: Port | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,176 @@
+"""From a Schedule to a Program: instructions with their tokens, packed constants, memory map and source map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from accelc.chip import Chip
+from accelc.graph import Layer, macs
+from accelc.isa import Queue, Word, encode
+from accelc.lower.copies import lower_copy
+from accelc.lower.emitter import ALIGN, Emitter
+from accelc.lower.places import ACTIVATIONS, Places
+from accelc.lower.tile import TileStage
+from accelc.program import HostCall, LayerInfo, Port, Program, Region
+from accelc.schedule import Schedule, StagePlan
+from accelc.schedule.cost import layer_bound, network_bound
+from accelc.schedule.views import View, round_up
+
+HOST_FLOPS_PER_ELEMENT = 16  # a stated price: operations a host operator takes for each element it reads or writes
+
+
+def lower(plan: Schedule, chip: Chip) -> Program:
+    """Return the program that carries out a schedule."""
+    emitter = Emitter(chip)
+    places = Places(plan, emitter)
+    hosts: list[HostCall] = []
+    written: dict[str, int] = {}
+    for entry in plan.plans:
+        _lower_stage(places, entry, hosts)
+        written |= dict.fromkeys(entry.stage.layers[-1].outputs, len(emitter.words))
+    emitter.layer = -1
+    emitter.barrier("halt")
+    return _program(plan, places, hosts, written)
+
+
+def _lower_stage(places: Places, entry: StagePlan, hosts: list[HostCall]) -> None:
+    if entry.stage.kind == "tile":
+        TileStage(places, entry).lower()
+    elif entry.stage.kind == "copy":
+        lower_copy(places, entry.stage)
+    else:
+        layer = entry.stage.steps[0]
+        places.emitter.layer = places.layer_index[layer.name]
+        places.emitter.barrier("host", index=len(hosts))
+        hosts.append(_host_call(places, layer))
+
+
+def _program(plan: Schedule, places: Places, hosts: list[HostCall], written: Mapping[str, int]) -> Program:
+    emitter, graph = places.emitter, plan.graph
+    base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
+    ports = {name: _moved(port_of(places, name), base) for name in plan.views if _is_port(plan.views[name])}
+    return Program(
+        name=graph.name,
+        chip=plan.chip.name,
+        fingerprint=plan.chip.fingerprint,
+        words=encode(_relocate(emitter.words, base)),
+        constants=emitter.constants.array(),
+        dram_bytes=base + ACTIVATIONS + round_up(plan.placement.bytes, ALIGN) + ALIGN,
+        inputs=tuple(_external(ports[name], name in graph.integer_io) for name in graph.inputs),
+        outputs=tuple(_external(ports[name], name in graph.integer_io) for name in graph.outputs),
+        layers=tuple(_layer_infos(plan)),
+        layer_of=np.array(emitter.layer_of, np.int32),
+        regions=tuple(_regions(plan, places, ports, written)),
+        hosts=tuple(_moved_call(call, base) for call in hosts),
+        notes={
+            "lower_bound_cycles": network_bound(graph, plan.views, emitter.constants.bytes, plan.chip),
+            "activation_bytes": plan.placement.bytes,
+            "peak_live_bytes": plan.placement.peak_live_bytes,
+        },
+    )
+
+
+def _relocate(words: list[Word], base: int) -> list[Word]:
+    """Return the words with activation addresses moved behind the constants."""
+    return [_relocated(word, base) for word in words]
+
+
+def _relocated(word: Word, base: int) -> Word:
+    if word.instruction.queue not in (Queue.LOAD, Queue.STORE):
+        return word
+    key = "dst" if word.instruction.queue is Queue.STORE else "src"
+    if word.operands[key] < ACTIVATIONS:
+        return word
+    return replace(word, operands={**word.operands, key: word.operands[key] + base})
+
+
+def _is_port(view: View) -> bool:
+    """Return whether a view's pixels follow each other at one pitch, as a port describes."""
+    n, h, w, _ = view.extents
+    sn, sh, sw = view.strides
+    return (h == 1 or sh == w * sw) and (n == 1 or sn == h * w * sw)
+
+
+def port_of(places: Places, name: str) -> Port:
+    """Return a tensor's port; its address is still that of lowering."""
+    tensor, view = places.graph.tensors[name], places.views[name]
+    quant = tensor.quant
+    scale, zero = (float(quant.scale), int(quant.zero_point)) if quant is not None else (1.0, 0)
+    return Port(name, tensor.shape, tensor.dtype, tensor.dtype, scale, zero, places.address(view), view.extents, view.pitch)
+
+
+def _moved(port: Port, base: int) -> Port:
+    return replace(port, address=port.address + base)
+
+
+def _external(port: Port, integer: bool) -> Port:
+    """Return the port with the type the model shows: float32 unless the model itself is integer there."""
+    return port if integer or port.stored == "int32" else replace(port, dtype="float32")
+
+
+def _regions(
+    plan: Schedule, places: Places, ports: Mapping[str, Port], written: Mapping[str, int]
+) -> list[Region]:
+    """Return the memory map: every tensor in DRAM, the layers between which it is used, and when it is complete."""
+    consumers, producers = plan.graph.consumers(), plan.graph.producers()
+    found = []
+    for name, complete in written.items():
+        if name not in ports:
+            continue
+        first = places.layer_index[producers[name].name]
+        last = max((places.layer_index[layer.name] for layer in consumers[name]), default=first)
+        port = ports[name]
+        found.append(Region(name, port.address, port.bytes, first, last, complete, port))
+    return found
+
+
+def _layer_infos(plan: Schedule) -> list[LayerInfo]:
+    chosen = {layer.name: entry for entry in plan.plans for layer in entry.stage.layers}
+    return [_layer_info(plan, layer, chosen.get(layer.name)) for layer in plan.graph.layers]
+
+
+def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None) -> LayerInfo:
+    tiling = entry.tiling if entry is not None else None
+    leads = entry is not None and entry.stage.layers[0] is layer
+    tile = {} if tiling is None else {
+        "rows": tiling.rows, "cols": tiling.cols, "channels": tiling.channels, "depth": tiling.depth,
+    }
+    return LayerInfo(
+        name=layer.name,
+        op=layer.op,
+        source=layer.source,
+        macs=macs(plan.graph, layer),
+        dataflow=tiling.dataflow if tiling is not None and entry is not None and entry.stage.head is layer else "",
+        tile=tile,
+        lower_bound_cycles=layer_bound(plan.graph, layer, plan.chip),
+        predicted_cycles=entry.cost.cycles if leads and entry is not None and entry.cost is not None else 0,
+    )
+
+
+def _host_call(places: Places, layer: Layer) -> HostCall:
+    names = [name for name in layer.inputs if name and places.graph.tensors[name].data is None]
+    inputs, outputs = (tuple(port_of(places, name) for name in group) for group in (names, layer.outputs))
+    return HostCall(
+        layer.name, layer.attrs["op_type"], layer.attrs["reason"], layer.attrs["model"],
+        tuple(_external(p, False) for p in inputs), tuple(_external(p, False) for p in outputs),
+        _host_seconds(places.emitter.chip, (*inputs, *outputs)),
+    )
+
+
+def _host_seconds(chip: Chip, ports: tuple[Port, ...]) -> float:
+    """Return the stated price of a host operator: moving its tensors as float32, and a fixed work for each element."""
+    elements = sum(math.prod(port.shape) for port in ports)
+    host = chip.host
+    return 4 * elements / host.bytes_per_second + HOST_FLOPS_PER_ELEMENT * elements / host.flops_per_second
+
+
+def _moved_call(call: HostCall, base: int) -> HostCall:
+    inputs, outputs = (tuple(_moved(p, base) for p in group) for group in (call.inputs, call.outputs))
+    return replace(call, inputs=inputs, outputs=outputs)
+
+
+__all__ = ["lower"]

@@ -1,0 +1,130 @@
+"""The Emitter: collects instructions with their tokens and layers, hands out slots of the on-chip buffers, packs constants."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from accelc.chip import Chip
+from accelc.errors import ScheduleError
+from accelc.graph import Array
+from accelc.isa import Word, by_name, make
+from accelc.lower.tokens import TokenTracker
+from accelc.schedule.views import round_up
+
+ALIGN = 64
+
+
+@dataclass
+class Ring:
+    """A buffer handed out stage by stage, each starting where the last ended, so that neighbors may overlap in time."""
+
+    name: str
+    size: int
+    at: int = 0
+
+    def take(self, amount: int) -> int:
+        """Return the start of `amount` free units."""
+        if amount > self.size:
+            raise ScheduleError(f"a stage takes {amount} units of {self.name}, which has {self.size}")
+        if self.at + amount > self.size:
+            self.at = 0
+        start = self.at
+        self.at += amount
+        return start
+
+
+@dataclass
+class Slots:
+    """Equal places in a buffer that hold the last few things loaded, each under a key."""
+
+    starts: list[int]
+    keys: list[Hashable] = field(default_factory=list)
+
+    def find(self, key: Hashable) -> int | None:
+        """Return where `key` lies, if it does; it counts as used last."""
+        if key not in self.keys:
+            return None
+        place = self.keys.index(key)
+        self.keys.append(self.keys.pop(place))
+        self.starts.append(self.starts.pop(place))
+        return self.starts[-1]
+
+    def claim(self, key: Hashable) -> int:
+        """Return the place of what was used longest ago, now `key`'s."""
+        self.starts.append(self.starts.pop(0))
+        self.keys = [*self.keys[-(len(self.starts) - 1) :], key] if len(self.starts) > 1 else [key]
+        while len(self.keys) < len(self.starts):
+            self.keys.insert(0, object())
+        return self.starts[-1]
+
+
+def slots(start: int, count: int, size: int) -> Slots:
+    """Return `count` slots of `size` units from `start`."""
+    return Slots([start + k * size for k in range(count)], [object() for _ in range(count)])
+
+
+class Constants:
+    """The constant bytes of a program, each blob aligned; equal blobs are kept once."""
+
+    def __init__(self) -> None:
+        self._blobs: list[bytes] = []
+        self._places: dict[bytes, int] = {}
+        self.bytes = 0
+
+    def add(self, data: Array) -> int:
+        """Return the address of the bytes of `data`."""
+        return self.add_bytes(np.ascontiguousarray(data).tobytes())
+
+    def add_bytes(self, blob: bytes) -> int:
+        """Return the address of a blob."""
+        key = blob if len(blob) <= 4096 else b""
+        if key and key in self._places:
+            return self._places[key]
+        address = self.bytes
+        padding = round_up(len(blob), ALIGN) - len(blob)
+        self._blobs.append(blob + bytes(padding))
+        self.bytes += len(blob) + padding
+        if key:
+            self._places[key] = address
+        return address
+
+    def array(self) -> np.ndarray:  # type: ignore[type-arg]
+        """Return all constants as bytes."""
+        return np.frombuffer(b"".join(self._blobs), np.uint8)
+
+
+class Emitter:
+    """Collects the instructions of a program in an order that, executed one by one, gives the right values."""
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.constants = Constants()
+        self.words: list[Word] = []
+        self.layer_of: list[int] = []
+        self.layer = 0
+        self._tokens = TokenTracker(bool(chip.timing.unified))
+        c = chip.timing
+        self.act = Ring("act", c.act_bytes)
+        self.wgt = self.act if c.unified else Ring("wgt", c.wgt_bytes)
+        self.acc = Ring("acc", c.acc_bytes // 4)
+
+    def emit(self, name: str, **operands: int | float) -> None:
+        """Append an instruction; its waits follow from the bytes it touches."""
+        made = by_name(name)
+        word = make(made, None, **operands)
+        waits = self._tokens.issue(made, dict(word.operands))
+        self._append(Word(word.opcode, word.operands, waits))
+
+    def barrier(self, name: str, **operands: int | float) -> None:
+        """Append an instruction that waits for everything before it."""
+        made = by_name(name)
+        waits = self._tokens.everything(made.queue)
+        self._tokens.issue(made, dict(operands))
+        self._append(make(made, waits, **operands))
+
+    def _append(self, word: Word) -> None:
+        self.words.append(word)
+        self.layer_of.append(self.layer)

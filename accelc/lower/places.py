@@ -1,0 +1,44 @@
+"""What lowering knows of the whole program: DRAM addresses of views, layer numbers, constants."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.lower.emitter import Emitter
+from accelc.schedule import Schedule
+from accelc.schedule.views import PITCH, View, round_up
+
+# While the size of the constants is unknown, activations get addresses from here; they move behind the constants last.
+ACTIVATIONS = 1 << 38
+CONSTANTS = "constants"
+
+
+class Places:
+    """Addresses and numbers that every stage's lowering looks up."""
+
+    def __init__(self, plan: Schedule, emitter: Emitter) -> None:
+        self.emitter = emitter
+        self.graph = plan.graph
+        self.views = plan.views
+        self.layer_index = {layer.name: k for k, layer in enumerate(plan.graph.layers)}
+        self._offsets = plan.placement.offsets
+        self._constants: dict[tuple[str, int], View] = {}
+
+    def address(self, view: View) -> int:
+        """Return the address of a view's first element."""
+        if view.region == CONSTANTS:
+            return view.offset
+        return ACTIVATIONS + self._offsets[view.region] + view.offset
+
+    def constant_view(self, name: str, data: npt.NDArray[np.uint8]) -> View:
+        """Return the view of a constant operand's stored bytes [n, h, w, c], put among the constants on first use."""
+        key = (name, data.shape[3])
+        if key not in self._constants:
+            n, h, w, c = data.shape
+            pitch = round_up(c, PITCH)
+            padded = np.zeros((n, h, w, pitch), np.uint8)
+            padded[..., :c] = data
+            strides = (h * w * pitch, w * pitch, pitch)
+            self._constants[key] = View(CONSTANTS, self.emitter.constants.add(padded), (n, h, w, c), strides)
+        return self._constants[key]

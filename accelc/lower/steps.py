@@ -1,0 +1,254 @@
+"""Lowering of one vector step on the tile at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.arithmetic import (
+    add_constants,
+    clamp_bounds,
+    global_average_scale,
+    lrn_constants,
+    mul_scale,
+    softmax_table,
+    table,
+)
+from accelc.errors import ScheduleError
+from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
+from accelc.lower.pack import excess, quant_of, stored_constant, stored_table, stored_zero
+from accelc.lower.places import Places
+from accelc.schedule.geometry import channel_pitch
+from accelc.schedule.stages import Stage
+from accelc.schedule.tiling import Block
+from accelc.schedule.views import View
+
+if TYPE_CHECKING:
+    from accelc.lower.tile import MapTile, Need, TileStage
+
+
+@dataclass(frozen=True)
+class Current:
+    """The tile at hand: address, rows, columns, bytes from pixel to pixel; `loaded` while it is still the source's slot."""
+
+    at: int
+    rows: int
+    cols: int
+    pitch: int
+    loaded: bool = False
+
+    @property
+    def pixels(self) -> int:
+        """Return rows times columns."""
+        return self.rows * self.cols
+
+
+@dataclass
+class StepTable:
+    """A step's constants in the weight buffer: where, how large for a block of channels, and which block is there."""
+
+    data: npt.NDArray[np.uint8]
+    per_channel: bool
+    at: int = -1
+    held: Hashable = field(default=None)
+
+    def room(self, channels: int) -> int:
+        """Return the bytes for a block of so many channels."""
+        return int(self.data.shape[-1]) * (channels if self.per_channel else 1)
+
+
+def step_tables(places: Places, stage: Stage) -> dict[str, StepTable]:
+    """Return the table of each step that has one."""
+    graph, found = places.graph, {}
+    for step in stage.steps:
+        source, result = graph.tensors[step.inputs[0]], graph.tensors[step.outputs[0]]
+        if step.op in TABLE_OPS:
+            data = stored_table(table(graph, step), result)
+            found[step.name] = StepTable(data, data.ndim == 2)
+        elif step.op == "softmax":
+            values = softmax_table(quant_of(source), source.shape[1])
+            found[step.name] = StepTable(values.astype("<i4").view(np.uint8), False)
+    return found
+
+
+def load_table(stage: TileStage, step: Layer, block: Block) -> int:
+    """Load a step's table for a block of channels unless it is there; return its address."""
+    entry = stage.tables[step.name]
+    if entry.at < 0:
+        entry.at = stage.table_at
+        stage.table_at += -(-entry.room(stage.t.channels) // 64) * 64
+    key = block.first if entry.per_channel else 0
+    if entry.held != key:
+        rows = entry.data[block.first : block.first + block.count] if entry.per_channel else entry.data
+        address = stage.emitter.constants.add(rows)
+        stage.emitter.emit("load_weights", src=address, dst=entry.at, bytes=rows.size)
+        entry.held = key
+    return int(entry.at)
+
+
+def lower_step(
+    stage: TileStage, step: Layer, index: int, block: Block, tile: MapTile, mid: Need, current: Current
+) -> Current:
+    """Emit one step and return the tile it leaves."""
+    if step.op in TABLE_OPS:
+        return _lookup(stage, step, index, block, current)
+    if step.op in ELEMENTWISE:
+        return _elementwise(stage, step, index, block, tile, mid, current)
+    if step.op in ("max_pool", "avg_pool", "global_max_pool"):
+        return _window(stage, step, block, tile, mid, current)
+    if step.op == "global_avg_pool":
+        return _mean(stage, step, block, current)
+    return _across_channels(stage, step, index, block, current)
+
+
+def _result(stage: TileStage, index: int, block: Block, current: Current) -> Current:
+    """Return where a step of one pixel each writes: in place, unless the tile is the source's slot."""
+    if not current.loaded:
+        return current
+    return Current(stage.target(index), current.rows, current.cols, channel_pitch(block.count))
+
+
+def _lookup(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
+    at = load_table(stage, step, block)
+    to = _result(stage, index, block, current)
+    stage.emitter.emit(
+        "lookup", src=current.at, src_col=current.pitch, dst=to.at, dst_col=to.pitch, pixels=current.pixels,
+        n=block.count, table=at, per_channel=int(stage.tables[step.name].per_channel),
+    )
+    return to
+
+
+def _elementwise(
+    stage: TileStage, step: Layer, index: int, block: Block, tile: MapTile, mid: Need, current: Current
+) -> Current:
+    mine = _position(stage, step, index)
+    other_name = step.inputs[1 - mine]
+    slot = stage.others[[s.name for s in stage.stage.steps if s.op in ELEMENTWISE].index(step.name)]
+    other, other_col = _load_other(stage, other_name, slot, block, tile, mid, step)
+    to = _result(stage, index, block, current)
+    sides = ((current.at, current.pitch), (other, other_col))
+    (a, a_col), (b, b_col) = sides if mine == 0 else sides[::-1]
+    common = {
+        "a": a, "a_col": a_col, "b": b, "b_col": b_col, "dst": to.at, "dst_col": to.pitch,
+        "pixels": current.pixels, "n": block.count,
+    }
+    stage.emitter.emit("mul" if step.op == "mul" else "add", **common, **_constants(stage, step))
+    return to
+
+
+def _position(stage: TileStage, step: Layer, index: int) -> int:
+    """Return which operand of an elementwise step is the tile at hand."""
+    layers = stage.stage.layers
+    at = layers.index(step)
+    name = layers[at - 1].outputs[0] if at else stage.stage.source
+    del index
+    return step.inputs.index(name)
+
+
+def _constants(stage: TileStage, step: Layer) -> dict[str, int | float]:
+    a, b, y = (stage.graph.tensors[n] for n in (*step.inputs, step.outputs[0]))
+    low, high = clamp_bounds(step.attrs.get("activation"), quant_of(y), y.dtype)
+    bounds = {"excess_dst": excess(y), "low": low + excess(y), "high": high + excess(y)}
+    quants = quant_of(a), quant_of(b), quant_of(y)
+    if step.op == "mul":
+        return {
+            "scale": float(mul_scale(*quants)), "zero_a": stored_zero(a), "zero_b": stored_zero(b),
+            "zero_point": float(quants[2].zero_point), **bounds,
+        }
+    scale_a, scale_b, offset = add_constants(*quants, subtract=step.op == "sub")
+    return {
+        "scale_a": float(scale_a), "scale_b": float(scale_b), "offset": float(offset),
+        "excess_a": excess(a), "excess_b": excess(b), **bounds,
+    }
+
+
+def _load_other(
+    stage: TileStage, name: str, slot: object, block: Block, tile: MapTile, mid: Need, step: Layer
+) -> tuple[int, int]:
+    """Load the second operand; extents of 1 are repeated, a single pixel by a pixel step of zero."""
+    view = _other_view(stage, name)
+    n, h, w, c = view.extents
+    if c < stage.g.mid[2]:
+        raise ScheduleError(
+            f"layer '{step.name}' ({step.op}): '{name}' has {c} channels for {stage.g.mid[2]}; "
+            "a constant, or an operand with all channels, works"
+        )
+    image = tile.image if n > 1 else 0
+    if (h, w) == (1, 1) and mid.frame != (1, 1) and step.inputs[1] == name:
+        single = replace(mid, rows=(0, 1, 0, 0), cols=(0, 1, 0, 0))
+        return stage.load(slot, view, name, image, single, block.first, block.count, 0), 0  # type: ignore[arg-type]
+    sn, sh, sw = view.strides
+    view = replace(view, strides=(sn, sh if h > 1 else 0, sw if w > 1 else 0))
+    return stage.load(slot, view, name, image, mid, block.first, block.count, 0), channel_pitch(block.count)  # type: ignore[arg-type]
+
+
+def _other_view(stage: TileStage, name: str) -> View:
+    tensor = stage.graph.tensors[name]
+    if tensor.data is None:
+        return stage.fold(stage.places.views[name])
+    return stage.fold(stage.places.constant_view(name, stored_constant(tensor, stage.g.mid[2])))
+
+
+def _window(
+    stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Need, current: Current
+) -> Current:
+    pool, (height, width, _) = stage.g.pool, stage.g.mid
+    assert pool is not None
+    rows, cols = tile.bottom - tile.top, tile.right - tile.left
+    need_rows = pool[0].needs(tile.top, tile.bottom, height)
+    need_cols = pool[1].needs(tile.left, tile.right, width)
+    to = Current(stage.out.claim(object()), rows, cols, channel_pitch(block.count))
+    common = {
+        "src": current.at, "src_row": current.cols * current.pitch, "src_col": current.pitch,
+        "in_rows": current.rows, "in_cols": current.cols, "rows": rows, "cols": cols,
+        "top": need_rows[2], "left": need_cols[2], "kernel_y": pool[0].kernel, "kernel_x": pool[1].kernel,
+        "stride_y": min(pool[0].stride, 255), "stride_x": min(pool[1].stride, 255),
+        "dilation_y": pool[0].dilation, "dilation_x": pool[1].dilation, "n": block.count, "dst": to.at, "dst_col": to.pitch,
+    }
+    if step.op != "avg_pool":
+        stage.emitter.emit("max_pool", **common)
+        return to
+    x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
+    bottom = right = -1
+    if step.attrs["count_include_pad"]:
+        bottom = pool[0].after if mid.rows[1] == height else 0
+        right = pool[1].after if mid.cols[1] == width else 0
+    stage.emitter.emit(
+        "avg_pool", **common, bottom=bottom, right=right, scale_src=float(quant_of(x).scale), scale_dst=float(quant_of(y).scale),
+        zero_src=stored_zero(x), zero_dst=stored_zero(y), excess_dst=excess(y),
+    )
+    return to
+
+
+def _mean(stage: TileStage, step: Layer, block: Block, current: Current) -> Current:
+    x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
+    to = Current(stage.out.claim(object()), 1, 1, channel_pitch(block.count))
+    scale = global_average_scale(quant_of(x), quant_of(y), current.pixels)
+    stage.emitter.emit(
+        "mean", src=current.at, src_col=current.pitch, pixels=current.pixels, n=block.count, dst=to.at,
+        scale=float(scale), zero_src=stored_zero(x), zero_dst=stored_zero(y),
+    )
+    return to
+
+
+def _across_channels(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
+    x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
+    to = _result(stage, index, block, replace(current, loaded=True))
+    common = {
+        "src": current.at, "src_col": current.pitch, "dst": to.at, "dst_col": to.pitch, "pixels": current.pixels, "n": block.count,
+    }
+    if step.op == "softmax":
+        at = load_table(stage, step, block)
+        stage.emitter.emit("softmax", **common, table=at, scale_dst=float(quant_of(y).scale), zero_dst=stored_zero(y))
+        return to
+    k = lrn_constants(step, quant_of(x), quant_of(y))
+    stage.emitter.emit(
+        "lrn", **common, before=k.before, after=k.after, square_scale=float(k.square_scale), bias=float(k.bias),
+        exponent=float(k.exponent), scale_src=float(k.scale_in), scale_dst=float(k.scale_out),
+        zero_src=stored_zero(x), zero_dst=stored_zero(y),
+    )
+    return to

@@ -1,0 +1,276 @@
+"""Lowering of a tile stage: loads, array work, vector steps and stores of one tile after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from accelc.arithmetic import clamp_bounds
+from accelc.errors import ScheduleError
+from accelc.graph import Layer, Tensor
+from accelc.lower.emitter import Slots, slots
+from accelc.lower.pack import Weights, excess, quant_of, requantize_params, stored_zero
+from accelc.lower.places import Places
+from accelc.lower.steps import Current, lower_step, step_tables
+from accelc.schedule import StagePlan
+from accelc.schedule.cost import DATAFLOW_CODES, merges_taps
+from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch, flatten_map, fold_batch
+from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
+from accelc.schedule.tiling import Block, Footprint, Tiling, channel_blocks, footprint
+from accelc.schedule.views import View, round_up
+
+
+@dataclass(frozen=True)
+class MapTile:
+    """A range of the final output of one image."""
+
+    image: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a tile reads of a map along both axes: first and end cell, and padding cells before and after."""
+
+    rows: tuple[int, int, int, int]
+    cols: tuple[int, int, int, int]
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Return rows and columns with the padding."""
+        return tuple(stop - start + before + after for start, stop, before, after in (self.rows, self.cols))  # type: ignore[return-value]
+
+
+def map_tiles(g: Geometry, t: Tiling) -> list[MapTile]:
+    """Return the tiles of the output map, row by row."""
+    height, width, _ = g.out
+    return [
+        MapTile(n, y, min(y + t.rows, height), x, min(x + t.cols, width))
+        for n in range(g.batch)
+        for y in range(0, height, t.rows)
+        for x in range(0, width, t.cols)
+    ]
+
+
+class TileStage:
+    """Emits one stage; slots remember what is loaded so that nothing is loaded twice while it stays."""
+
+    def __init__(self, places: Places, plan: StagePlan) -> None:
+        assert plan.geometry is not None
+        assert plan.tiling is not None
+        self.places, self.emitter, self.graph = places, places.emitter, places.graph
+        self.stage, self.g, self.t = plan.stage, plan.geometry, plan.tiling
+        self.tables = step_tables(places, self.stage)
+        self.foot = footprint(self.g, self.t, self._table_room())
+        self.source_view = self._source_view()
+        self.out_view = self.fold(places.views[self.stage.output])
+        self._claim_buffers()
+        head = self.stage.head
+        self.weights = None if head is None else Weights(self.graph, head, self.g, places.views[self.stage.source])
+        self._weights_at = 0
+        self._blobs: dict[tuple[int, int], tuple[int, int, int]] = {}
+
+    def _table_room(self) -> int:
+        return sum(table.room(self.t.channels) for table in self.tables.values())
+
+    def fold(self, view: View) -> View:
+        """Return the view with images as rows if the stage takes them so."""
+        return fold_batch(view) if self.g.folded and view.extents[1:3] == (1, 1) else view
+
+    def _source_view(self) -> View:
+        view = self.places.views[self.stage.source]
+        if self.g.flattened:
+            return flatten_map(view)
+        return self.fold(view)
+
+    def _claim_buffers(self) -> None:
+        f, e = self.foot, self.emitter
+        at = e.act.take(f.act_bytes(self.g))
+        self.source = slots(at, 2, f.source)
+        at += 2 * f.source
+        self.mid = at
+        at += f.mid
+        self.others = [slots(at + 2 * k * f.other, 2, f.other) for k in range(self.g.others)]
+        at += 2 * self.g.others * f.other
+        self.out = slots(at, 2, f.out)
+        at = e.wgt.take(f.wgt_bytes)
+        self.wgt = slots(at, 2, f.weights)
+        self.table_at = at + 2 * f.weights
+        self.acc = slots(e.acc.take(2 * f.acc_words), 2, f.acc_words)
+
+    def lower(self) -> None:
+        """Emit the whole stage."""
+        tiles, blocks = map_tiles(self.g, self.t), channel_blocks(self.g, self.t.channels)
+        order: Iterator[tuple[Block, MapTile]]
+        if self.t.weights_outer:
+            order = ((block, tile) for block in blocks for tile in tiles)
+        else:
+            order = ((block, tile) for tile in tiles for block in blocks)
+        for block, tile in order:
+            self._lower_tile(block, tile)
+
+    def _lower_tile(self, block: Block, tile: MapTile) -> None:
+        mid = self._mid_need(tile)
+        if self.stage.head is not None:
+            current = self._head(block, tile, mid)
+        else:
+            self.emitter.layer = self.places.layer_index[self.stage.steps[0].name]
+            at = self._load_source(block, tile, mid, 0, block.count, 0)
+            current = Current(at, *mid.frame, channel_pitch(block.count), loaded=True)
+        for k, step in enumerate(self.stage.steps):
+            self.emitter.layer = self.places.layer_index[step.name]
+            current = lower_step(self, step, k, block, tile, mid, current)
+        self.emitter.layer = self.places.layer_index[self.stage.layers[-1].name]
+        self._store(block, tile, current)
+
+    def _mid_need(self, tile: MapTile) -> Need:
+        if self.g.pool is None:
+            return Need((tile.top, tile.bottom, 0, 0), (tile.left, tile.right, 0, 0))
+        rows = self.g.pool[0].needs(tile.top, tile.bottom, self.g.mid[0])
+        cols = self.g.pool[1].needs(tile.left, tile.right, self.g.mid[1])
+        if rows[0] == rows[1] or cols[0] == cols[1]:
+            raise ScheduleError(f"layer '{self.stage.layers[-1].name}': a pooling window lies wholly in the padding")
+        return Need((*rows[:2], 0, 0), (*cols[:2], 0, 0))
+
+    def target(self, step: int) -> int:
+        """Return where a step that cannot work in place writes: the intermediate slot before a pool, else an out slot."""
+        pools = (*WINDOW_OPS, *GLOBAL_OPS)
+        ahead = any(s.op in pools for s in self.stage.steps[max(step, 0) + (step >= 0) :])
+        return self.mid if ahead else self.out.claim(object())
+
+    # --- the head
+
+    def _head(self, block: Block, tile: MapTile, mid: Need) -> Current:
+        head, e = self.stage.head, self.emitter
+        assert head is not None
+        e.layer = self.places.layer_index[head.name]
+        rows, cols = mid.frame
+        n = round_up(block.count // block.groups, BLOCK) * block.groups
+        acc = self.acc.claim(object())
+        source = Need(
+            self.g.conv[0].needs(*mid.rows[:2], self.g.source[0]), self.g.conv[1].needs(*mid.cols[:2], self.g.source[1])
+        )
+        depth_step = self.t.depth if block.groups == 1 and not self.g.depthwise else block.depth
+        for first in range(0, block.depth, depth_step):
+            depth = min(depth_step, block.depth - first)
+            params = self._load_weights(block, first, depth)
+            act = self._load_source(block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0])))
+            self._mac(block, source, (rows, cols), act, acc, n, first, depth)
+        return self._requantize(head, block, (rows, cols), acc, n, params)
+
+    def _tensor(self, name: str) -> Tensor:
+        return self.graph.tensors[name]
+
+    def _mac(
+        self, block: Block, source: Need, size: tuple[int, int], act: int, acc: int, acc_col: int, first: int, depth: int
+    ) -> None:
+        g, pitch = self.g, channel_pitch(depth)
+        row = source.frame[1] * pitch
+        y, x = g.conv
+        shape = {
+            "act": act, "act_row": y.stride * row, "act_col": x.stride * pitch, "rows": size[0], "cols": size[1],
+            "taps_y": y.kernel, "tap_row": y.dilation * row, "acc": acc, "acc_col": acc_col,
+        }
+        if g.depthwise:
+            self.emitter.emit(
+                "depthwise", **shape, taps_x=x.kernel, tap_col=x.dilation * pitch, wgt=self._weights_at, n=block.count
+            )
+            return
+        merged = merges_taps(g, block)
+        each = depth // block.groups
+        deep = x.kernel * pitch if merged else channel_pitch(each)
+        n = acc_col // block.groups
+        size_bytes = g.taps * n * block.groups * (pitch if merged else channel_pitch(each))
+        for part in range(g.parts):
+            self.emitter.emit(
+                "conv", **shape, taps_x=1 if merged else x.kernel, tap_col=0 if merged else x.dilation * pitch,
+                depth=deep, wgt=self._weights_at + part * size_bytes, n=n, accumulate=int(first > 0 or part > 0),
+                dataflow=DATAFLOW_CODES[self.t.dataflow], groups=block.groups, act_group=each if block.groups > 1 else 0,
+            )
+
+    def _load_weights(self, block: Block, first: int, depth: int) -> int:
+        """Load a weight tile unless it is there; return the address of its parameters (after the last depth tile)."""
+        address, size, params_at = self._weight_blob(block, first, depth)
+        key = (block.first, first)
+        found = self.wgt.find(key)
+        if found is None:
+            found = self.wgt.claim(key)
+            self.emitter.emit("load_weights", src=address, dst=found, bytes=size)
+        self._weights_at = found
+        return found + params_at
+
+    def _weight_blob(self, block: Block, first: int, depth: int) -> tuple[int, int, int]:
+        """Return the address and bytes of a weight tile among the constants, and where in it its parameters start."""
+        key = (block.first, first)
+        if key not in self._blobs:
+            head = self.stage.head
+            assert head is not None
+            assert self.weights is not None
+            data = self.weights.tile(block, first, depth, channel_pitch(depth))
+            params_at = round_up(len(data), 4)
+            data += bytes(params_at - len(data))
+            if self.g.depthwise or first + depth >= block.depth:
+                data += requantize_params(self.graph, head, self.weights, block, self.emitter.chip.requantization)
+            self._blobs[key] = (self.emitter.constants.add_bytes(data), len(data), params_at)
+        return self._blobs[key]
+
+    def _requantize(
+        self, head: Layer, block: Block, size: tuple[int, int], acc: int, acc_col: int, params: int
+    ) -> Current:
+        result = self._tensor(head.outputs[0])
+        pixels = size[0] * size[1]
+        dst = self.target(-1)
+        common = {"acc": acc, "acc_col": acc_col, "dst": dst, "pixels": pixels, "n": block.count, "params": params}
+        if result.dtype == "int32":
+            self.emitter.emit("drain", **common, dst_col=4 * block.count)
+            return Current(dst, *size, 4 * block.count)
+        low, high = clamp_bounds(head.attrs.get("activation"), quant_of(result), result.dtype)
+        name = "requantize" if self.emitter.chip.requantization == "float32" else "requantize_fixed"
+        pitch = channel_pitch(block.count)
+        self.emitter.emit(
+            name, **common, dst_col=pitch, zero_point=stored_zero(result), low=low + excess(result), high=high + excess(result)
+        )
+        return Current(dst, *size, pitch)
+
+    # --- to and from DRAM
+
+    def _load_source(self, block: Block, tile: MapTile, need: Need, channel: int, depth: int, zero: int) -> int:
+        """Load the source tile unless it is there; return its address."""
+        if self.stage.head is None or self.g.depthwise:
+            channel = block.first
+        return self.load(self.source, self.source_view, self.stage.source, tile.image, need, channel, depth, zero)
+
+    def load(
+        self, into: Slots, view: View, name: str, image: int, need: Need, channel: int, depth: int, zero: int
+    ) -> int:
+        """Load a tile of a tensor with its padding into a slot unless a slot holds it; return its address."""
+        key = (name, image, need, channel, depth)
+        found = into.find(key)
+        if found is not None:
+            return found
+        at = into.claim(key)
+        (y0, y1, top, bottom), (x0, x1, left, right) = need.rows, need.cols
+        pitch = channel_pitch(depth)
+        whole = depth == view.extents[3] and view.pitch == pitch
+        sn, sh, sw = view.strides
+        self.emitter.emit(
+            "load", src=self.places.address(view) + image * sn + y0 * sh + x0 * sw + channel, dst=at,
+            rows=y1 - y0, cols=x1 - x0, bytes=pitch if whole else depth, pad_value=zero, src_row=sh, src_col=sw,
+            dst_row=need.frame[1] * pitch, dst_col=pitch, pad_top=top, pad_left=left, pad_bottom=bottom, pad_right=right,
+        )
+        return at
+
+    def _store(self, block: Block, tile: MapTile, current: Current) -> None:
+        view = self.out_view
+        sn, sh, sw = view.strides
+        size = block.count * view.element_bytes
+        whole = block.count == view.extents[3] and sw == current.pitch and view.contiguous
+        self.emitter.emit(
+            "store", dst=self.places.address(view) + tile.image * sn + tile.top * sh + tile.left * sw
+            + block.first * view.element_bytes,
+            src=current.at, rows=current.rows, cols=current.cols, bytes=current.pitch if whole else size,
+            dst_row=sh, dst_col=sw, src_row=current.cols * current.pitch, src_col=current.pitch,
+        )

@@ -1,0 +1,156 @@
+"""What a tiling costs, from the instructions' own cycle clauses: cycles of each engine, DRAM bytes; and lower bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accelc.chip import Chip, Timing
+from accelc.graph import Graph, Layer, macs
+from accelc.isa import by_name
+from accelc.isa.mac import OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch
+from accelc.schedule.tiling import (
+    Block,
+    Tiling,
+    channel_blocks,
+    mid_size,
+    source_channels,
+    source_size,
+    weight_bytes,
+)
+from accelc.schedule.views import View, round_up
+
+_CONV = by_name("conv").clauses["cycles"]
+_DEPTHWISE = by_name("depthwise").clauses["cycles"]
+DATAFLOW_CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY}
+_REQUANTIZE = by_name("requantize").clauses["cycles"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted cycles of each engine, the total with their overlap, and the bytes that cross the DRAM bus."""
+
+    cycles: int
+    mac: int
+    vector: int
+    dma: int
+    dram_bytes: int
+
+
+def transfer_cycles(c: Timing, runs: int, run_bytes: int) -> int:
+    """Return the bus cycles of `runs` contiguous runs and the latency of one transfer."""
+    bursts = runs * (-(-run_bytes // c.dram_burst_bytes) + (1 if run_bytes % c.dram_burst_bytes and runs > 1 else 0))
+    latency = c.dma_issue_cycles + c.dram_precharge_cycles + c.dram_activate_cycles + c.dram_access_cycles
+    return bursts * c.dram_burst_cycles + latency
+
+
+def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int) -> int:
+    """Return the array cycles of one tile of one block over one cut of the depth."""
+    c = chip.timing
+    rows, cols = pixels
+    ky, kx = g.conv[0].kernel, g.conv[1].kernel
+    if g.depthwise:
+        return sum(_DEPTHWISE(c, rows, cols, ky, kx, block.count))
+    n = round_up(block.count // block.groups, BLOCK)
+    merged = merges_taps(g, block)
+    taps_x, deep = (1, kx * channel_pitch(depth)) if merged else (kx, channel_pitch(depth))
+    return g.parts * sum(_CONV(c, rows, cols, ky, taps_x, deep, n, DATAFLOW_CODES[t.dataflow], block.groups))
+
+
+def merges_taps(g: Geometry, block: Block) -> bool:
+    """Return whether a kernel row of a tile is one run of bytes: its taps adjoin, and each reads every loaded channel."""
+    return block.groups == 1 and g.conv[1].dilation == 1
+
+
+def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
+    """Return the predicted cost of a stage under a tiling."""
+    c = chip.timing
+    blocks = channel_blocks(g, t.channels)
+    maps = g.batch * -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols)
+    depths = _depths(g, t, blocks[0])
+    mac = vector = 0
+    mid_rows, mid_cols = mid_size(g, t)
+    for block in blocks:
+        if g.has_head:
+            mac += maps * sum(mac_cycles(g, t, chip, (mid_rows, mid_cols), block, d) for d in depths)
+        vector += maps * _vector_cycles(g, t, c, mid_rows * mid_cols, block.count)
+    dma, moved, first = _traffic(g, t, c, len(blocks), maps, len(depths))
+    tail = _vector_cycles(g, t, c, mid_rows * mid_cols, blocks[-1].count)
+    tail += transfer_cycles(c, t.rows, t.cols * t.channels)
+    return Cost(max(mac, vector, dma) + first + tail, mac, vector, dma, moved)
+
+
+def _depths(g: Geometry, t: Tiling, block: Block) -> list[int]:
+    if not g.has_head or g.depthwise or block.groups > 1:
+        return [block.depth]
+    return [min(t.depth, block.depth - k) for k in range(0, block.depth, t.depth)]
+
+
+def _vector_cycles(g: Geometry, t: Tiling, c: Timing, mid_pixels: int, channels: int) -> int:
+    lanes = -(-channels // c.vector_lanes)
+    total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
+    total += int(g.step_work * (mid_pixels * lanes + c.vector_latency))
+    if g.pool is not None:
+        total += t.rows * t.cols * g.pool[0].kernel * g.pool[1].kernel * lanes + c.vector_latency
+    return total
+
+
+def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: int) -> tuple[int, int, int]:
+    """Return (bus cycles, bytes, cycles of the first loads); a tile already in a slot is not loaded again."""
+    src_rows, src_cols = source_size(g, t)
+    channels = source_channels(g, t)
+    run = src_cols * channel_pitch(channels) if channels == g.source[2] else channels
+    runs = src_rows if channels == g.source[2] else src_rows * src_cols
+    source_loads, weight_loads = _loads(g, t, blocks, maps, depths)
+    source_once = transfer_cycles(c, runs, run)
+    weights = weight_bytes(g, t)
+    weights_once = transfer_cycles(c, 1, weights) if weights else 0
+    mid_rows, mid_cols = mid_size(g, t)
+    whole = t.channels >= g.mid[2]
+    stores = maps * blocks * _tile_transfer(c, t.rows, t.cols, t.channels, whole)
+    others = maps * blocks * g.others * _tile_transfer(c, mid_rows, mid_cols, t.channels, whole)
+    outputs = maps * blocks * t.rows * t.cols * t.channels * (1 + g.others)
+    moved = source_loads * runs * run + weight_loads * weights + outputs
+    return source_loads * source_once + weight_loads * weights_once + stores + others, moved, source_once + weights_once
+
+
+def _tile_transfer(c: Timing, rows: int, cols: int, channels: int, whole: bool) -> int:
+    """Return the bus cycles of a tile whose pixels adjoin in DRAM only if it holds every channel."""
+    return transfer_cycles(c, rows, cols * channels) if whole else transfer_cycles(c, rows * cols, channels)
+
+
+def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple[int, int]:
+    """Return how often a source tile and a weight tile are loaded under the loop order, with two slots of each.
+
+    Inside, the depth runs fastest. What the inner loop leaves in the two slots is not loaded again.
+    """
+    every = maps * blocks * depths
+    weights = blocks * depths if (t.weights_outer and depths <= 2) or blocks * depths <= 2 or maps == 1 else every
+    if g.depthwise or not g.has_head or g.groups > 1:
+        return every, weights
+    held = (not t.weights_outer and depths <= 2) or maps * depths <= 2 or blocks == 1
+    return (maps * depths if held else every), weights
+
+
+def layer_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
+    """Return cycles no schedule can beat for a layer: its multiply-accumulates over the array's peak."""
+    return math.ceil(macs(graph, layer) / chip.peak_macs_per_cycle)
+
+
+def network_bound(graph: Graph, views: Mapping[str, View], constant_bytes: int, chip: Chip) -> int:
+    """Return cycles no schedule can beat for the network.
+
+    The larger of all multiply-accumulates over the array's peak, and of the bytes that must cross the DRAM bus once
+    (constants and outputs) over its peak rate.
+    """
+    compute = math.ceil(sum(macs(graph, layer) for layer in graph.layers) / chip.peak_macs_per_cycle)
+    once = constant_bytes + sum(_payload(views[name]) for name in graph.outputs)
+    bursts = once // chip.timing.dram_burst_bytes
+    return max(compute, bursts * chip.timing.dram_burst_cycles)
+
+
+def _payload(view: View) -> int:
+    n, h, w, c = view.extents
+    return n * h * w * c * view.element_bytes

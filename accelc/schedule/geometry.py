@@ -1,0 +1,236 @@
+"""The shape of a stage: extents, windows and channel groups, and which input a range of outputs needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from accelc.chip import Chip
+from accelc.graph import ELEMENTWISE, Graph, Layer, nhwc
+from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS, Stage
+from accelc.schedule.views import View, round_up
+
+BLOCK = 16  # output channels of a weight block (see the conv instruction)
+GRANULE = 4  # input channels are taken in fours
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window along one axis: kernel taps `dilation` apart, every `stride`, after `before` cells of padding."""
+
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    after: int = 0
+
+    @property
+    def reach(self) -> int:
+        """Return the cells from a window's first tap past its last."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    def needs(self, first: int, end: int, extent: int) -> tuple[int, int, int, int]:
+        """Return (start, stop, cells before, cells after): the input outputs [first, end) read, and padding around it."""
+        low, high = first * self.stride - self.before, (end - 1) * self.stride - self.before + self.reach
+        start, stop = min(max(low, 0), extent), max(min(high, extent), 0)
+        start = min(start, stop)
+        return start, stop, start - low, high - stop
+
+    def span(self, count: int) -> int:
+        """Return the cells that `count` neighboring outputs read, padding included."""
+        return (count - 1) * self.stride + self.reach
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A stage's extents; `mid` is the head's output (without a head: the source), `out` the last step's.
+
+    Groups of a convolution are packed so that each fills the array as far as it can: `groups` packed groups of
+    `group_in` input and `group_out` output channels. `parts` weight tensors of int8 add up to the real weights.
+    """
+
+    has_head: bool
+    depthwise: bool
+    batch: int
+    source: tuple[int, int, int]  # height, width, channels
+    mid: tuple[int, int, int]
+    out: tuple[int, int, int]
+    conv: tuple[Window, Window]
+    pool: tuple[Window, Window] | None
+    groups: int
+    group_in: int
+    group_out: int
+    parts: int
+    others: int
+    whole_channels: bool
+    raw_output: bool
+    step_work: float
+    folded: bool = False
+    flattened: bool = False
+
+    @property
+    def taps(self) -> int:
+        """Return the kernel positions of the head."""
+        return self.conv[0].kernel * self.conv[1].kernel
+
+
+def _windows(layer: Layer) -> tuple[Window, Window]:
+    kernel, stride, dilation = layer.attrs["kernel"], layer.attrs["strides"], layer.attrs["dilations"]
+    top, left, bottom, right = layer.attrs["pads"]
+    return (
+        Window(kernel[0], stride[0], dilation[0], top, bottom),
+        Window(kernel[1], stride[1], dilation[1], left, right),
+    )
+
+
+def _conv_windows(layer: Layer, kernel: tuple[int, int]) -> tuple[Window, Window]:
+    if layer.op == "fc":
+        return Window(), Window()
+    attrs = {**layer.attrs, "kernel": kernel}
+    return _windows(replace(layer, attrs=attrs))
+
+
+def pool_windows(layer: Layer, extents: tuple[int, int, int]) -> tuple[Window, Window]:
+    """Return the windows of a pooling layer over a map of (height, width, channels)."""
+    if layer.op in GLOBAL_OPS:
+        return Window(extents[0], extents[0]), Window(extents[1], extents[1])
+    return _windows(layer)
+
+
+def pack_groups(group: int, c: int, k: int, chip: Chip) -> tuple[int, int, int]:
+    """Return (groups, inputs, outputs) after joining groups on the diagonal of one array tile.
+
+    A joined group holds a multiple of 16 outputs, and as many groups as rows and columns of the array allow.
+    """
+    if group == 1:
+        return 1, c, k
+    width, outputs = c // group, k // group
+    fits = [
+        m
+        for m in range(1, group + 1)
+        if group % m == 0 and (m * outputs) % BLOCK == 0 and (m == 1 or (m * width <= chip.array.rows and m * outputs <= chip.array.cols))
+    ]
+    legal = [m for m in range(1, group + 1) if group % m == 0 and (m * outputs) % BLOCK == 0]
+    join = max(fits) if fits else (min(legal) if legal else group)
+    return group // join, width * join, outputs * join
+
+
+def weight_parts(graph: Graph, layer: Layer) -> int:
+    """Return how many int8 tensors the layer's weights less their zero points split into."""
+    tensor = graph.tensors[layer.inputs[1]]
+    assert tensor.data is not None
+    low, high = centered_range(tensor.data, tensor.quant.zero_point if tensor.quant else np.int32(0))
+    return max(1, math.ceil(max(high / 127, -low / 128)))
+
+
+def centered_range(data: np.ndarray, zero_point: np.ndarray | np.int32) -> tuple[int, int]:
+    """Return the least and greatest weight less zero point; the zero point may differ per output channel."""
+    zero = np.asarray(zero_point, np.int32)
+    if not zero.any():
+        return int(data.min()), int(data.max())
+    centered = data.astype(np.int32) - zero.reshape((-1,) + (1,) * (data.ndim - 1) if zero.ndim else ())
+    return int(centered.min()), int(centered.max())
+
+
+def is_depthwise(layer: Layer, weights: tuple[int, ...]) -> bool:
+    """Return whether each input channel meets exactly one filter of its own."""
+    return layer.op == "conv" and layer.attrs["group"] > 1 and weights[1] == 1 and weights[0] == layer.attrs["group"]
+
+
+def folds_batch(graph: Graph, stage: Stage) -> bool:
+    """Return whether every tensor of the stage is one pixel an image, so that images may be taken as rows."""
+    names = {name for layer in stage.layers for name in (layer.inputs[0], layer.outputs[0])}
+    return all(nhwc(graph.tensors[n].shape)[1:3] == (1, 1) for n in names)
+
+
+def fold_batch(view: View) -> View:
+    """Return the view with its images as rows of one image."""
+    n, _, _, c = view.extents
+    return replace(view, extents=(1, n, 1, c), strides=(n * view.strides[0], view.strides[0], view.pitch))
+
+
+def is_whole_map(graph: Graph, layer: Layer, view: View) -> bool:
+    """Return whether a convolution reads each map as one vector: kernel as large as the map, bytes contiguous."""
+    if layer.op != "conv" or layer.attrs["group"] != 1 or any(layer.attrs["pads"]):
+        return False
+    _, h, w, _ = view.extents
+    kernel = graph.tensors[layer.inputs[1]].shape[2:]
+    return (h, w) == tuple(kernel) and h * w > 1 and layer.attrs["dilations"] == (1, 1) and view.contiguous
+
+
+def flatten_map(view: View) -> View:
+    """Return the view of a contiguous map as one pixel with all its bytes as channels, images as rows."""
+    n, h, w, _ = view.extents
+    size = h * w * view.pitch
+    return replace(view, extents=(1, n, 1, size), strides=(n * view.strides[0], view.strides[0], size))
+
+
+def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chip) -> Geometry:
+    """Return the geometry of a tile stage."""
+    view = views[stage.source]
+    n, h, w, c = view.extents
+    _, mh, mw, mc = nhwc(graph.tensors[stage.head.outputs[0] if stage.head else stage.source].shape)
+    _, oh, ow, oc = nhwc(graph.tensors[stage.output].shape)
+    head = _head(graph, stage, view, chip)
+    if head.flattened:
+        h, w, c = 1, 1, h * w * view.pitch
+    folded = (oh, ow, mh, mw, h, w) == (1,) * 6
+    if folded:
+        n, h, mh, oh = 1, n, n, n
+    pool = next((s for s in stage.steps if s.op in (*WINDOW_OPS, *GLOBAL_OPS)), None)
+    return replace(
+        head,
+        batch=n,
+        source=(h, w, c),
+        mid=(mh, mw, mc),
+        out=(oh, ow, oc),
+        pool=None if pool is None else pool_windows(pool, (mh, mw, mc)),
+        others=sum(s.op in ELEMENTWISE for s in stage.steps),
+        whole_channels=any(s.op in CHANNEL_OPS for s in stage.steps),
+        raw_output=graph.tensors[stage.output].dtype == "int32",
+        step_work=sum(_step_work(s) for s in stage.steps),
+        folded=folded,
+    )
+
+
+def _step_work(step: Layer) -> float:
+    """Return a step's lane cycles an element; pools are counted by their windows."""
+    if step.op in (*WINDOW_OPS, *GLOBAL_OPS):
+        return 0.0
+    return 12.0 if step.op in CHANNEL_OPS else 1.0
+
+
+def _head(graph: Graph, stage: Stage, view: View, chip: Chip) -> Geometry:
+    """Return a geometry with only what the head decides."""
+    none = (0, 0, 0)
+    bare = Geometry(
+        stage.head is not None, False, 1, none, none, none, (Window(), Window()), None, 1, view.extents[3], 1, 1, 0, False,
+        False, 0.0,
+    )
+    head = stage.head
+    if head is None:
+        return replace(bare, group_out=view.extents[3])
+    weights, parts = graph.tensors[head.inputs[1]].shape, weight_parts(graph, head)
+    if is_whole_map(graph, head, view):
+        _, h, w, _ = view.extents
+        return replace(bare, group_in=h * w * view.pitch, group_out=weights[0], parts=parts, flattened=True)
+    windows = _conv_windows(head, (weights[2], weights[3]) if len(weights) == 4 else (1, 1))
+    depthwise = is_depthwise(head, weights) and parts == 1
+    packed = (1, view.extents[3], weights[0]) if depthwise else _packed(head, weights, chip)
+    groups, group_in, group_out = packed
+    return replace(
+        bare, conv=windows, depthwise=depthwise, groups=groups, group_in=group_in, group_out=group_out, parts=parts
+    )
+
+
+def _packed(head: Layer, weights: tuple[int, ...], chip: Chip) -> tuple[int, int, int]:
+    group = head.attrs.get("group", 1)
+    return pack_groups(group, weights[1] * group, weights[0], chip)
+
+
+def channel_pitch(channels: int) -> int:
+    """Return the bytes of a pixel on chip."""
+    return round_up(channels, GRANULE)

@@ -1,0 +1,202 @@
+"""Tilings of a stage: how its outputs and input channels are cut, what that takes on chip, and which cuts are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from accelc.chip import Chip
+from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch
+from accelc.schedule.views import round_up
+
+SLACK = 64  # bytes after a tile that a read of four channels may touch
+PARAM_BYTES = 12  # bias, and scale or multiplier and shift, of one output channel
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """One cut: `rows` x `cols` x `channels` outputs at a time from `depth` input channels at a time.
+
+    `weights_outer` keeps a block of weights while the map passes; otherwise a tile of the map stays while weights
+    pass. `dataflow` is the operand that stays in the PEs.
+    """
+
+    rows: int
+    cols: int
+    channels: int
+    depth: int
+    weights_outer: bool
+    dataflow: str = "ws"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of output channels: [first, first + count), made of `groups` groups reading input channels from `source`."""
+
+    first: int
+    count: int
+    groups: int
+    source: int
+    depth: int
+
+
+def channel_blocks(g: Geometry, channels: int) -> list[Block]:
+    """Return the blocks of output channels of a stage under a cut of `channels`."""
+    total = g.mid[2]
+    if not g.has_head or g.depthwise:
+        return [Block(k, min(channels, total - k), 1, k, min(channels, total - k)) for k in range(0, total, channels)]
+    if channels >= g.group_out and g.groups > 1:
+        step = channels // g.group_out
+        return [
+            Block(k * g.group_out, n * g.group_out, n, k * g.group_in, n * g.group_in)
+            for k in range(0, g.groups, step)
+            for n in (min(step, g.groups - k),)
+        ]
+    return [
+        Block(k * g.group_out + j, min(channels, g.group_out - j), 1, k * g.group_in, g.group_in)
+        for k in range(g.groups)
+        for j in range(0, g.group_out, channels)
+    ]
+
+
+def mid_size(g: Geometry, t: Tiling) -> tuple[int, int]:
+    """Return the rows and columns of the head's output that a tile needs."""
+    if g.pool is None:
+        return t.rows, t.cols
+    return min(g.pool[0].span(t.rows), g.mid[0]), min(g.pool[1].span(t.cols), g.mid[1])
+
+
+def source_size(g: Geometry, t: Tiling) -> tuple[int, int]:
+    """Return the rows and columns of input, padding included, that a tile needs."""
+    rows, cols = mid_size(g, t)
+    return (g.conv[0].span(rows), g.conv[1].span(cols)) if g.has_head else (rows, cols)
+
+
+def source_channels(g: Geometry, t: Tiling) -> int:
+    """Return the input channels of one loaded tile."""
+    if not g.has_head or g.depthwise:
+        return min(t.channels, g.mid[2])
+    if t.channels >= g.group_out and g.groups > 1:
+        return t.channels // g.group_out * g.group_in
+    return min(t.depth, g.group_in)
+
+
+def weight_bytes(g: Geometry, t: Tiling) -> int:
+    """Return the bytes of a weight tile with its parameters."""
+    params = PARAM_BYTES * round_up(t.channels, BLOCK)
+    if not g.has_head:
+        return 0
+    if g.depthwise:
+        return g.taps * t.channels + params
+    depth = channel_pitch(min(t.depth, g.group_in))
+    return g.parts * g.taps * depth * round_up(t.channels, BLOCK) + params
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a tiling takes on chip: bytes of one slot of each kind, and the totals per buffer."""
+
+    source: int
+    mid: int
+    other: int
+    out: int
+    weights: int
+    tables: int
+    acc_words: int
+
+    def act_bytes(self, g: Geometry) -> int:
+        """Return the bytes of the activation buffer: two of each slot, one intermediate."""
+        return 2 * self.source + self.mid + 2 * g.others * self.other + 2 * self.out
+
+    @property
+    def wgt_bytes(self) -> int:
+        """Return the bytes of the weight buffer, two weight tiles and the tables."""
+        return 2 * self.weights + self.tables
+
+
+def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
+    """Return what a tiling takes; `tables` is the bytes of lookup tables per channel block."""
+    mid_rows, mid_cols = mid_size(g, t)
+    src_rows, src_cols = source_size(g, t)
+    pitch = channel_pitch(t.channels)
+    mid = mid_rows * mid_cols * pitch + SLACK
+    out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels) + SLACK
+    return Footprint(
+        source=src_rows * src_cols * channel_pitch(source_channels(g, t)) + SLACK,
+        mid=mid if g.pool is not None else 0,
+        other=mid,
+        out=out,
+        weights=round_up(weight_bytes(g, t), SLACK),
+        tables=tables,
+        acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) if g.has_head else 0,
+    )
+
+
+def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip) -> bool:
+    """Return whether a footprint fits the chip and every operand its field."""
+    c = chip.timing
+    act, wgt = f.act_bytes(g), f.wgt_bytes
+    room = act + wgt <= c.act_bytes if c.unified else act <= c.act_bytes and wgt <= c.wgt_bytes
+    return room and 2 * f.acc_words * 4 <= c.acc_bytes and fields_fit(g, t)
+
+
+def fields_fit(g: Geometry, t: Tiling) -> bool:
+    """Return whether extents stay within the 16-bit fields of the instructions."""
+    rows, cols = source_size(g, t)
+    widest = max(rows, cols, t.channels, source_channels(g, t))
+    merged = g.conv[1].kernel * channel_pitch(source_channels(g, t))
+    return widest < 1 << 16 and merged < 1 << 16 and g.conv[1].stride * channel_pitch(source_channels(g, t)) < 1 << 16
+
+
+def _pieces(extent: int) -> list[int]:
+    """Return the distinct sizes of cutting `extent` into 1, 2, 3, 4, 6, 8, 12, 16, ... nearly equal pieces."""
+    counts = [k * (1 << j) for j in range(13) for k in (1, 3) if k * (1 << j) <= extent]
+    return sorted({-(-extent // k) for k in counts} | {1}, reverse=True)
+
+
+def channel_cuts(g: Geometry, chip: Chip) -> list[int]:
+    """Return the cuts of output channels that are tried."""
+    total = g.mid[2]
+    if g.whole_channels:
+        return [total]
+    step = chip.array.cols
+    if g.groups > 1 and not g.depthwise:
+        inner = {round_up(s, step) for s in _pieces(g.group_out) if s < g.group_out}
+        return sorted({*(g.group_out * k for k in _pieces(g.groups)), *inner}, reverse=True)
+    sizes = {round_up(s, step) for s in _pieces(total)} | {round_up(min(total, step), BLOCK)}
+    return sorted({min(s, total) for s in sizes}, reverse=True)
+
+
+def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
+    """Return the cuts of input channels that are tried."""
+    if not g.has_head or g.depthwise:
+        return [1]
+    step = chip.array.rows
+    return sorted({min(round_up(s, step), g.group_in) for s in _pieces(g.group_in)}, reverse=True)
+
+
+def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str]) -> Iterator[Tiling]:
+    """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
+
+    `tables` gives the bytes of lookup tables that a block of channels needs.
+    """
+    for channels in channel_cuts(g, chip):
+        for depth in depth_cuts(g, chip):
+            if channels > g.group_out and depth < g.group_in:
+                continue  # several whole groups are never cut in depth
+            for cut in _map_cuts(g, chip, channels, depth, tables(channels)):
+                yield from (replace(cut, dataflow=dataflow) for dataflow in dataflows)
+
+
+def _map_cuts(g: Geometry, chip: Chip, channels: int, depth: int, tables: int) -> Iterator[Tiling]:
+    def legal(rows: int, cols: int) -> bool:
+        t = Tiling(rows, cols, channels, depth, True)
+        return fits(g, t, footprint(g, t, tables), chip)
+
+    cols = next((c for c in _pieces(g.out[1]) if legal(1, c)), None)
+    if cols is None:
+        return
+    for rows in _pieces(g.out[0]):
+        if legal(rows, cols):
+            yield Tiling(rows, cols, channels, depth, True)
+            yield Tiling(rows, cols, channels, depth, False)
