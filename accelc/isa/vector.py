@@ -6,7 +6,6 @@ adds the zero point before it rounds; those take `excess` (0 or 128) to recover 
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import numpy as np
@@ -257,7 +256,7 @@ def add(
             va = int(m.act[a + p * a_col + j]) - excess_a
             vb = int(m.act[b + p * b_col + j]) - excess_b
             real = fma32(va, scale_a, float(fma32(vb, scale_b, offset)))
-            m.act[dst + p * dst_col + j] = int(min(max(math.trunc(np.rint(real)) + excess_dst, low), high))
+            m.act[dst + p * dst_col + j] = min(max(int(np.rint(real)) + excess_dst, low), high)
 
 
 @instruction(0x24, Queue.VECTOR)
