@@ -152,11 +152,15 @@ def _check_hosts(program: Program) -> None:
 
 def _check_memory(program: Program) -> None:
     ports = [*program.inputs, *program.outputs, *(p for call in program.hosts for p in (*call.inputs, *call.outputs))]
+    ports += [region.port for region in program.regions if region.port is not None]
     for port in ports:
         _check_port(port)
         _check_range("port", port.name, port.address, port.bytes, program.dram_bytes)
     for region in program.regions:
         _check_range("region", region.name, region.address, region.bytes, program.dram_bytes)
+        if not 0 <= region.complete <= len(program.words):
+            count = len(program.words)
+            raise ProgramError(f"region '{region.name}': complete={region.complete} of {count} instructions")
 
 
 def _check_port(port: Port) -> None:

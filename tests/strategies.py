@@ -106,7 +106,9 @@ def programs(draw: st.DrawFn) -> Program:
     hosts = tuple(draw(st.lists(call, max_size=2)))
     code = [w for w in draw(st.lists(words(), max_size=6)) if w.operands.get("index", -1) < len(hosts)]
     layer = st.integers(-1, len(layers) - 1)
-    region = st.builds(Region, st.text(max_size=4), st.integers(0, 2000), st.integers(0, 2000), layer, layer)
+    at = st.integers(0, 2000)
+    done = st.integers(0, len(code))
+    region = st.builds(Region, st.text(max_size=4), at, at, layer, layer, done, st.one_of(st.none(), ports()))
     return Program(
         name=draw(st.text(max_size=9)), chip="edge", fingerprint="0123456789abcdef", words=encode(code),
         constants=np.frombuffer(draw(_constants()), np.uint8), dram_bytes=DRAM_BYTES,

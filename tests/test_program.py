@@ -47,7 +47,8 @@ def tiny() -> Program:
     constants[-1] = 9
     return Program(
         "tiny", "edge", "0123456789abcdef", words, constants, 4096, (PORT,), (replace(PORT, name="y"),), LAYERS,
-        np.array([0, 1, -1], np.int32), (Region("x", 0x200, 128, 0, 1),), (HOST,), {"dataflow": "ws", "tiles": [1, 2]},
+        np.array([0, 1, -1], np.int32), (Region("x", 0x200, 128, 0, 1, 2, PORT),), (HOST,),
+        {"dataflow": "ws", "tiles": [1, 2]},
     )  # fmt: skip
 
 
@@ -215,6 +216,7 @@ BAD_FILES: dict[str, bytes] = {
     "port of unknown type": header('"dtype": "float32"', '"dtype": "float8"'),
     "negative extent": header('"extents": [1, 2, 2, 3]', '"extents": [1, -2, 2, 3]'),
     "region outside": header('"bytes": 128', '"bytes": 12800'),
+    "region complete too late": header('"complete": 2', '"complete": 4'),
     "negative model": header('"model_bytes": 7', '"model_bytes": -7'),
 }
 

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 
+from accelc.isa import text
 from accelc.isa.core import LANES, TABLE, WORD_BYTES, Field, Instruction, Queue, Space, Word, by_name, make
 from accelc.isa.encoding import OPCODE_BITS, WAIT_PLACE, encode, wait_bits
 from accelc.isa.events import NAMES
@@ -52,6 +53,7 @@ def _lines() -> Iterator[str]:
     yield f"Generated from the definitions in `accelc/isa`; {len(TABLE)} instructions."
     yield ""
     yield from _word_lines()
+    yield from _text_lines()
     yield from _wait_lines()
     yield from _space_lines()
     yield from _event_lines()
@@ -67,9 +69,9 @@ def _lines() -> Iterator[str]:
             yield from _instruction_lines(made)
 
 
-def _paragraphs(text: str) -> list[str]:
+def _paragraphs(doc: str) -> list[str]:
     """Return the paragraphs of a docstring, safe for Markdown: stars stand for products, not emphasis."""
-    return [re.sub(r"(`[^`]*`)|([*<])", lambda m: m[1] or f"\\{m[2]}", part) for part in text.split("\n\n")]
+    return [re.sub(r"(`[^`]*`)|([*<])", lambda m: m[1] or f"\\{m[2]}", part) for part in doc.split("\n\n")]
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> Iterator[str]:
@@ -97,6 +99,17 @@ def _word_lines() -> Iterator[str]:
     yield "For example"
     yield ""
     yield from _example(make(by_name("load_weights"), {Queue.MAC: 2}, src=0x1000, dst=0x40, bytes=576))
+
+
+def _text_lines() -> Iterator[str]:
+    title, _, grammar, *rest = (inspect.getdoc(text) or "").split("\n\n")
+    yield "## Text"
+    yield ""
+    yield title
+    yield ""
+    yield from ("```text", textwrap.dedent(grammar), "```", "")
+    yield from rest
+    yield ""
 
 
 def _example(word: Word) -> Iterator[str]:

@@ -105,7 +105,6 @@ WRONG = [
     "conv act=0 act=1",
     "conv act",
     "conv act=0 ]",
-    "gemm rows=1",
     "halt [wait dram=1]",
     "halt [wait load=x]",
     "halt [wait load=16777216]",
@@ -133,6 +132,11 @@ def test_messages_of_lines_that_do_not_assemble(golden: Golden) -> None:
         assert str(caught.value).startswith("line 2: ")
         shown.append(f"{line}\n    {caught.value}")
     golden("\n".join(shown))
+
+
+def test_an_unknown_instruction_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(IsaError, match=r"^line 1: unknown instruction 'gemm'; known: add, .*\bconv, .*store"):
+        assemble("gemm rows=1")
 
 
 @pytest.mark.parametrize(
