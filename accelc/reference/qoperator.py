@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper
 from accelc.arithmetic import clamp_bounds
 from accelc.errors import UnsupportedError
 from accelc.graph import Array, Graph, Layer, Quant, Tensor, nhwc
+from accelc.reference.onnx_operands import pad_widths, pool_attributes, slice_operands
 
 _CONTRIB = "com.microsoft"
 OPSET = 19
@@ -259,25 +260,11 @@ def _contrib_table(op: str, *names: str) -> Callable[[Twin, Layer], None]:
     return emit
 
 
-def _window_attrs(twin: Twin, layer: Layer) -> dict[str, Any]:
-    """Return a pool's attributes; ceil_mode is 1 when there are more windows than whole ones fit."""
-    attrs = {k: list(layer.attrs[k]) for k in ("strides", "pads", "dilations")}
-    kernel = list(layer.attrs["kernel"])
-    extents = nhwc(twin.tensor(layer.inputs[0]).shape)[1:3]
-    windows = nhwc(twin.tensor(layer.outputs[0]).shape)[1:3]
-    ceil = False
-    for axis in (0, 1):
-        room = extents[axis] + attrs["pads"][axis] + attrs["pads"][axis + 2]
-        span = (kernel[axis] - 1) * attrs["dilations"][axis] + 1
-        ceil |= windows[axis] > (room - span) // attrs["strides"][axis] + 1
-    return attrs | {"kernel_shape": kernel, "ceil_mode": int(ceil)}
-
-
 def _max_pool(twin: Twin, layer: Layer) -> None:
     source, shape = _as_planes(twin, layer.inputs[0])
     output = twin.tensor(layer.outputs[0])
     result = output.name if shape is None else f"{output.name}/planes"
-    twin.node("MaxPool", [source], result, **_window_attrs(twin, layer))
+    twin.node("MaxPool", [source], result, **pool_attributes(twin.graph, layer))
     _from_planes(twin, result, output.name, output.shape)
 
 
@@ -285,7 +272,7 @@ def _avg_pool(twin: Twin, layer: Layer) -> None:
     source, shape = _as_planes(twin, layer.inputs[0])
     output = twin.tensor(layer.outputs[0])
     result = output.name if shape is None else f"{output.name}/planes"
-    attrs = _window_attrs(twin, layer)
+    attrs = pool_attributes(twin.graph, layer)
     if (dilations := attrs.pop("dilations")) != [1, 1]:
         raise UnsupportedError(f"layer '{layer.name}': ONNX Runtime's integer average pool lacks dilations={dilations}")
     attrs["count_include_pad"] = int(layer.attrs["count_include_pad"])
@@ -323,21 +310,15 @@ def _concat(twin: Twin, layer: Layer) -> None:
 
 
 def _slice(twin: Twin, layer: Layer) -> None:
-    output = twin.tensor(layer.outputs[0])
-    starts, steps = (np.array(layer.attrs[k], np.int64) for k in ("starts", "steps"))
-    ends = starts + steps * np.array(output.shape, np.int64)
-    # An end before the first element is written as a very negative number: -1 would mean the last one.
-    ends = np.where(ends < 0, np.iinfo(np.int64).min, ends)
-    parts = {"starts": starts, "ends": ends, "axes": np.arange(starts.size), "steps": steps}
-    names = [twin.constant(f"{output.name}/{k}", v.astype(np.int64)) for k, v in parts.items()]
-    twin.node("Slice", [layer.inputs[0], *names], output.name)
+    output = layer.outputs[0]
+    parts = slice_operands(layer, twin.tensor(output))
+    names = [twin.constant(f"{output}/{k}", v) for k, v in parts.items()]
+    twin.node("Slice", [layer.inputs[0], *names], output)
 
 
 def _pad(twin: Twin, layer: Layer) -> None:
     output, x = twin.tensor(layer.outputs[0]), twin.tensor(layer.inputs[0])
-    begin = np.array(layer.attrs["begin"], np.int64)
-    end = np.array(output.shape) - begin - np.array(x.shape)
-    pads = twin.constant(f"{output.name}/pads", np.concatenate([begin, end]).astype(np.int64))
+    pads = twin.constant(f"{output.name}/pads", pad_widths(layer, x, output))
     real = twin.constant(f"{output.name}/value/real", np.asarray(layer.attrs["value"], np.float32))
     value = twin.node("QuantizeLinear", [real, *twin.parameters(output.name)], f"{output.name}/value")
     twin.node("Pad", [x.name, pads, value], output.name)

@@ -1,0 +1,79 @@
+"""What quantization costs: the signal-to-noise ratio of each layer and output against the float graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelc.arithmetic import dequantize_array, quantize_array
+from accelc.graph import Array, Graph
+from accelc.quantize.execute import FloatRunner
+from accelc.quantize.samples import Samples, prepare
+from accelc.reference import run
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Signal-to-quantization-noise ratios in dB by tensor, over all samples; infinite where nothing differs."""
+
+    layers: Mapping[str, float]
+    outputs: Mapping[str, float]
+
+    def __str__(self) -> str:
+        worst = sorted(self.layers.items(), key=lambda item: item[1])[:5]
+        lines = [f"output {name}: {value:.1f} dB" for name, value in self.outputs.items()]
+        return "\n".join(lines + [f"lowest: {name}: {value:.1f} dB" for name, value in worst])
+
+
+def sqnr(values: Array, dequantized: Array) -> float:
+    """Return 10 * log10(sum values**2 / sum (values - dequantized)**2) in dB."""
+    return _decibel(*_powers(values, dequantized))
+
+
+def accuracy(graph: Graph, quantized: Graph, samples: Samples | None = None, *, seed: int = 0) -> Accuracy:
+    """Return how near the quantized graph, run by the reference, comes to the float graph on some samples."""
+    runs = prepare(graph, samples, seed)
+    made = {n for layer in quantized.layers for n in layer.outputs}
+    names = [n for layer in graph.layers for n in layer.outputs if n in made and quantized.tensors[n].quant is not None]
+    total = _total(FloatRunner(graph, names), quantized, runs)
+    ratios = {n: _decibel(float(signal), float(noise)) for n, (signal, noise) in total.items()}
+    return Accuracy(ratios, {n: ratios[n] for n in graph.outputs if n in ratios})
+
+
+def _total(runner: FloatRunner, quantized: Graph, runs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Return (signal, noise) power per tensor, summed over the runs."""
+    total = {n: np.zeros(2) for n in runner.names}
+    for sample in runs:
+        exact = runner.run(sample)
+        integers = run(quantized, quantize_inputs(quantized, sample), keep=runner.names)
+        for name in runner.names:
+            total[name] += _powers(exact[name], _real(quantized, name, integers[name]))
+    return total
+
+
+def quantize_inputs(graph: Graph, sample: Mapping[str, Array]) -> dict[str, Array]:
+    """Return real inputs as the integers of a quantized graph's inputs."""
+    found = {}
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        found[name] = sample[name] if tensor.quant is None else quantize_array(sample[name], tensor.quant, tensor.dtype)
+    return found
+
+
+def _real(graph: Graph, name: str, value: Array) -> Array:
+    quant = graph.tensors[name].quant
+    return value if quant is None else dequantize_array(value, quant)
+
+
+def _powers(values: Array, dequantized: Array) -> tuple[float, float]:
+    wide = values.astype(np.float64)
+    return float(np.sum(wide**2)), float(np.sum((wide - dequantized) ** 2))
+
+
+def _decibel(signal: float, noise: float) -> float:
+    if noise == 0.0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf

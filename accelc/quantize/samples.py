@@ -1,0 +1,78 @@
+"""Calibration samples: checked against the graph's inputs, split into single runs, or drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from accelc.arithmetic import dequantize_array
+from accelc.errors import InputError
+from accelc.graph import FLOAT, QUANTIZED, Array, Graph, Tensor
+
+Samples = Mapping[str, Array] | Sequence[Mapping[str, Array]]
+RANDOM_SAMPLES = 4
+
+
+def prepare(graph: Graph, samples: Samples | None, seed: int) -> list[dict[str, Array]]:
+    """Return one dict of real inputs per run; without samples, a few of standard normal numbers by `seed`."""
+    if samples is None:
+        return list(_random(graph, seed))
+    given = [samples] if isinstance(samples, Mapping) else list(samples)
+    if not given:
+        raise InputError("there are no calibration samples; at least one is needed")
+    return [run for one in given for run in _split(graph, one)]
+
+
+def _random(graph: Graph, seed: int) -> Iterator[dict[str, Array]]:
+    rng = np.random.default_rng(seed)
+    for _ in range(RANDOM_SAMPLES):
+        yield {n: rng.standard_normal(graph.tensors[n].shape).astype(np.float32) for n in graph.inputs}
+
+
+def _split(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    listing = ", ".join(graph.inputs)
+    for name in graph.inputs:
+        if name not in samples:
+            raise InputError(f"calibration samples lack the input '{name}'; the inputs are {listing}")
+    for name in samples:
+        if name not in graph.inputs:
+            raise InputError(f"calibration samples name '{name}', which is no input; the inputs are {listing}")
+    stacks = {n: _stacked(graph.tensors[n], np.asarray(samples[n])) for n in graph.inputs}
+    counts = {n: len(stack) for n, stack in stacks.items()}
+    if len(set(counts.values())) > 1:
+        raise InputError(f"calibration samples differ in number: {counts}")
+    for index in range(max(counts.values(), default=0)):
+        yield {n: stack[index] for n, stack in stacks.items()}
+
+
+def _stacked(tensor: Tensor, value: Array) -> Array:
+    """Return samples of one input as (count, *shape) real numbers.
+
+    Accepted: one sample, several along a new first axis, or several batches along the tensor's own first axis.
+    """
+    shape = tensor.shape
+    if value.shape[1:] == shape and value.ndim:
+        stack = value
+    elif value.ndim == len(shape) and shape and value.shape[1:] == shape[1:] and value.shape[0] % shape[0] == 0:
+        stack = value.reshape(-1, *shape)
+    elif value.shape == shape:
+        stack = value[None]
+    else:
+        raise InputError(
+            f"calibration samples of '{tensor.name}' have shape {list(value.shape)}; "
+            f"{list(shape)} or {[-1, *shape]} would work"
+        )
+    if not len(stack):
+        raise InputError(f"there are no calibration samples of '{tensor.name}'; at least one is needed")
+    return _real(tensor, stack)
+
+
+def _real(tensor: Tensor, stack: Array) -> Array:
+    if tensor.dtype in QUANTIZED and str(stack.dtype) == tensor.dtype and tensor.quant is not None:
+        return dequantize_array(stack, tensor.quant)
+    if str(stack.dtype) not in (FLOAT, "float64"):
+        raise InputError(f"calibration samples of '{tensor.name}' are {stack.dtype}; float32 would work")
+    if not np.isfinite(stack).all():
+        raise InputError(f"calibration samples of '{tensor.name}' hold NaN or infinity")
+    return stack.astype(np.float32)

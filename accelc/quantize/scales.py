@@ -1,0 +1,120 @@
+"""Which scale each tensor gets: from its range, from its operator, or shared with its neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from accelc.graph import FLOAT, RANGE, Array, Graph, Layer, Quant, Tensor
+from accelc.quantize.calibrate import Range
+
+# Operators whose output holds its input's integers.
+MOVES = ("max_pool", "global_max_pool", "reshape", "transpose", "slice", "pad", "concat")
+
+_FULL_RANGE = {"softmax": (0.0, 1.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+def range_quant(limits: Range, dtype: str) -> Quant:
+    """Return scale and zero point that cover a range and hold 0 exactly; a range of nothing but 0 gets scale 1."""
+    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
+    least, greatest = RANGE[dtype]
+    scale = np.float32((high - low) / (greatest - least))
+    if scale < np.finfo(np.float32).tiny:
+        return Quant.per_tensor(1.0, least if low == 0.0 else greatest)
+    zero = round(least - low / float(scale))
+    return Quant.per_tensor(float(scale), min(max(zero, least), greatest))
+
+
+def fixed_quant(layer: Layer, dtype: str) -> Quant | None:
+    """Return the scale of an output whose range the operator fixes: 1/256 for softmax and sigmoid, 1/128 for tanh."""
+    if layer.op not in _FULL_RANGE:
+        return None
+    low, high = _FULL_RANGE[layer.op]
+    least, greatest = RANGE[dtype]
+    zero = least if low == 0.0 else (least + greatest + 1) // 2
+    return Quant.per_tensor((high - low) / 256, zero)
+
+
+class Groups:
+    """Sets of tensors that share one scale, by union of pairs."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._parent = {n: n for n in names}
+
+    def root(self, name: str) -> str:
+        """Return the representative of a tensor's set."""
+        while self._parent[name] != name:
+            name = self._parent[name]
+        return name
+
+    def join(self, a: str, b: str) -> None:
+        """Unite two sets; the representative of the first stays."""
+        a, b = self.root(a), self.root(b)
+        if a != b:
+            self._parent[b] = a
+
+
+def open_tensors(graph: Graph) -> list[str]:
+    """Return the activations that have no scale yet."""
+    constants = {n for n, t in graph.tensors.items() if t.data is not None}
+    made = {*graph.inputs, *(n for layer in graph.layers for n in layer.outputs)}
+    return [n for n in graph.tensors if n in made - constants and _is_open(graph.tensors[n])]
+
+
+def _is_open(tensor: Tensor) -> bool:
+    return tensor.quant is None and tensor.dtype == FLOAT
+
+
+def choose(graph: Graph, limits: Mapping[str, Range], dtype: str) -> dict[str, Quant]:
+    """Return the quantization of every open tensor.
+
+    Layers that move elements pass their scale on. A concat shares its own with every input whose scale is still free;
+    an input whose scale is fixed (by the model, or as a softmax, sigmoid or tanh) will be requantized.
+    """
+    free = open_tensors(graph)
+    groups = Groups(free)
+    fixed = _fixed(graph, free, dtype)
+    for layer in graph.layers:
+        if layer.op in MOVES:
+            _join_moved(groups, fixed, layer)
+    merged: dict[str, Range] = {}
+    for name in free:
+        merged[groups.root(name)] = _hull(merged.get(groups.root(name)), _with_padding(graph, name, limits[name]))
+    return {n: fixed.get(groups.root(n)) or range_quant(merged[groups.root(n)], dtype) for n in free}
+
+
+def _fixed(graph: Graph, free: list[str], dtype: str) -> dict[str, Quant]:
+    found = {}
+    for layer in graph.layers:
+        quant = fixed_quant(layer, dtype)
+        if quant is not None and layer.outputs[0] in free:
+            found[layer.outputs[0]] = quant
+    return found
+
+
+def _join_moved(groups: Groups, fixed: dict[str, Quant], layer: Layer) -> None:
+    """Join a moving layer's output with its inputs; a fixed scale comes along except into a concat."""
+    output = layer.outputs[0]
+    if output not in groups._parent:
+        return
+    for name in dict.fromkeys(layer.inputs):
+        if name not in groups._parent or (layer.op == "concat" and groups.root(name) in fixed):
+            continue
+        groups.join(name, output)
+
+
+def _hull(a: Range | None, b: Range) -> Range:
+    return b if a is None else (min(a[0], b[0]), max(a[1], b[1]))
+
+
+def _with_padding(graph: Graph, name: str, limits: Range) -> Range:
+    for layer in graph.layers:
+        if layer.op == "pad" and name in layer.outputs and np.isfinite(layer.attrs["value"]):
+            limits = _hull(limits, (float(layer.attrs["value"]),) * 2)
+    return limits
+
+
+def constant_quant(data: Array, dtype: str) -> Quant:
+    """Return the quantization of a constant operand, per tensor."""
+    return range_quant((float(data.min(initial=0.0)), float(data.max(initial=0.0))), dtype)

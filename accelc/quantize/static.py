@@ -1,0 +1,100 @@
+"""Static quantization of a graph to 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from accelc.arithmetic import quantize_array
+from accelc.errors import InputError, ModelError
+from accelc.graph import ELEMENTWISE, FLOAT, QUANTIZED, Array, Graph, Layer, Quant, Tensor, verify_quantized
+from accelc.passes import align_quantization, quantize_bias
+from accelc.quantize.calibrate import ranges
+from accelc.quantize.samples import Samples, prepare
+from accelc.quantize.scales import choose, constant_quant, open_tensors
+
+Calibration = Literal["minmax", "percentile", "entropy"]
+Activations = Literal["uint8", "int8"]
+
+# Half of the int32 range: the bias leaves the other half to the sum of products.
+_BIAS_LIMIT = 2.0**30
+
+
+def quantize(
+    graph: Graph,
+    samples: Samples | None = None,
+    *,
+    seed: int = 0,
+    activations: str = "uint8",
+    calibration: str = "minmax",
+) -> Graph:
+    """Return a simplified graph with every tensor quantized; scales that the model brings are kept.
+
+    Weights: int8, symmetric, per output channel. Activations: one scale and zero point each, by the samples' ranges
+    (without samples: standard normal inputs drawn by `seed`). Biases: int32 in units of input times weight scale.
+    """
+    if activations not in QUANTIZED:
+        raise InputError(f"activations='{activations}' is unknown; {' or '.join(QUANTIZED)} would work")
+    runs = prepare(graph, samples, seed) if open_tensors(graph) or samples is not None else []
+    free = open_tensors(graph)
+    limits = ranges(graph, runs, free, calibration) if free else {}
+    chosen = choose(graph, limits, activations)
+    tensors = dict(graph.tensors)
+    tensors |= {n: replace(tensors[n], dtype=activations, quant=q) for n, q in chosen.items()}
+    described = graph.with_layers(graph.layers, tensors)
+    return verify_quantized(quantize_bias(align_quantization(_with_constants(described, activations))))
+
+
+def _with_constants(graph: Graph, dtype: str) -> Graph:
+    """Return the graph with weights and constant operands quantized; a constant used twice becomes two if need be."""
+    tensors, layers = dict(graph.tensors), []
+    for layer in graph.layers:
+        made = _constants(tensors, layer, dtype)
+        tensors |= {t.name: t for t in made.values()}
+        layers.append(replace(layer, inputs=tuple(made[n].name if n in made else n for n in layer.inputs)))
+    return graph.with_layers(layers, tensors)
+
+
+def _constants(tensors: Mapping[str, Tensor], layer: Layer, dtype: str) -> dict[str, Tensor]:
+    """Return, by the old name, the quantized form of a layer's float constants."""
+    if layer.op in ("conv", "fc"):
+        weights = tensors[layer.inputs[1]]
+        return {weights.name: _weights(tensors, layer, weights)} if weights.quant is None else {}
+    if layer.op not in (*ELEMENTWISE, "concat"):
+        return {}
+    names = [n for n in layer.inputs if tensors[n].data is not None and tensors[n].dtype == FLOAT]
+    like = tensors[layer.outputs[0]] if layer.op == "concat" else None
+    return {n: _operand(tensors[n], dtype, like, layer) for n in names}
+
+
+def _operand(tensor: Tensor, dtype: str, like: Tensor | None, layer: Layer) -> Tensor:
+    data = _finite(tensor)
+    kind, quant = (dtype, constant_quant(data, dtype)) if like is None else (like.dtype, like.quant)
+    assert quant is not None
+    name = f"{tensor.name}/{kind}" if like is None else f"{tensor.name}/{layer.name}"
+    return Tensor(name, tensor.shape, kind, quant, quantize_array(data, quant, kind))
+
+
+def _weights(tensors: Mapping[str, Tensor], layer: Layer, weights: Tensor) -> Tensor:
+    data = _finite(weights)
+    flat = np.abs(data.reshape(data.shape[0], -1)).max(axis=1).astype(np.float64)
+    scale = np.where(flat > 0, flat / 127, 1.0)
+    bias = tensors[layer.inputs[2]] if len(layer.inputs) > 2 else None
+    x = tensors[layer.inputs[0]].quant
+    if bias is not None and bias.quant is None and x is not None:
+        # A bias far above the weights would overflow int32 in their unit; coarser weights give it room.
+        scale = np.maximum(scale, np.abs(_finite(bias)) / (float(x.scale) * _BIAS_LIMIT))
+    narrow = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    quant = Quant(narrow, np.zeros(narrow.shape, np.int32), 0)
+    integers = np.maximum(quantize_array(data, quant, "int8"), np.int8(-127))
+    return Tensor(f"{weights.name}/int8.{layer.name}", weights.shape, "int8", quant, integers)
+
+
+def _finite(tensor: Tensor) -> Array:
+    assert tensor.data is not None
+    if not np.isfinite(tensor.data).all():
+        raise ModelError(f"constant '{tensor.name}' holds NaN or infinity")
+    return tensor.data
