@@ -39,8 +39,11 @@ def load(
 
 
 @load.rule
-def _(rows: int, cols: int, bytes: int) -> str:
-    return "" if rows and cols and bytes else f"rows={rows}, cols={cols} and bytes={bytes} must be at least 1"
+def _(
+    rows: int, cols: int, bytes: int, pad_top: int, pad_left: int, pad_bottom: int, pad_right: int
+) -> str:
+    ok = bytes and pad_top + rows + pad_bottom and pad_left + cols + pad_right
+    return "" if ok else f"rows={rows} and cols={cols} with their padding, and bytes={bytes}, must be at least 1"
 
 
 @load.cycles
@@ -55,7 +58,8 @@ def _(
 ) -> int:
     t[0, 0] = 0
     t[0, 1] = src
-    t[0, 2] = src + (rows - 1) * src_row + (cols - 1) * src_col + bytes
+    # Nothing is read when all of the frame is padding; the clause also serves whole arrays of operands.
+    t[0, 2] = src + ((rows - 1) * src_row + (cols - 1) * src_col + bytes) * (rows > 0) * (cols > 0)
     t[0, 3] = 0
     t[1, 0] = 1
     t[1, 1] = dst

@@ -52,7 +52,8 @@ def _lower_stage(places: Places, entry: StagePlan, hosts: list[HostCall]) -> Non
 def _program(plan: Schedule, places: Places, hosts: list[HostCall], written: Mapping[str, int]) -> Program:
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
-    ports = {name: _moved(port_of(places, name), base) for name in plan.views if _is_port(plan.views[name])}
+    stored = [name for name in (*graph.inputs, *written) if _is_port(plan.views[name])]
+    ports = {name: _moved(port_of(places, name), base) for name in stored}
     return Program(
         name=graph.name,
         chip=plan.chip.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from accelc.chip import Chip
@@ -12,7 +12,7 @@ from accelc.graph import TABLE_OPS, Graph, nhwc, verify_quantized
 from accelc.schedule.allocate import Placement, lives, place
 from accelc.schedule.cost import Cost, cost_of
 from accelc.schedule.geometry import Geometry, geometry_of
-from accelc.schedule.stages import Stage, prepare
+from accelc.schedule.stages import Stage, cut_stage, prepare
 from accelc.schedule.tiling import Tiling, footprint, tilings
 from accelc.schedule.views import View
 
@@ -57,21 +57,45 @@ def schedule(graph: Graph, chip: Chip, *, objective: str = "latency", dataflow: 
         raise ScheduleError(f"dataflow '{dataflow}' is not offered by chip '{chip.name}' (auto, {offered})")
     graph, views, stages = prepare(verify_quantized(graph))
     dataflows = tuple(chip.array.dataflows) if dataflow == "auto" else (dataflow,)
-    plans = tuple(_plan(graph, stage, views, chip, objective, dataflows) for stage in stages)
-    return Schedule(graph, chip, dataflow, views, plans, place(lives(graph, views, stages)))
+    search = _Search(graph, views, chip, objective, dataflows)
+    plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
+    placement = place(lives(graph, views, [plan.stage for plan in plans]))
+    return Schedule(graph, chip, dataflow, views, plans, placement)
 
 
-def _plan(
-    graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chip, objective: str, dataflows: tuple[str, ...]
-) -> StagePlan:
-    if stage.kind != "tile":
-        return StagePlan(stage, None, None, None)
-    geometry = geometry_of(graph, stage, views, chip)
-    shared, per_channel = table_bytes(graph, stage)
-    found = _search(geometry, _Boxed(chip), shared, per_channel, objective, dataflows)
-    if found is None:
-        raise ScheduleError(_no_tile(graph, stage, geometry, chip))
-    return StagePlan(stage, geometry, *found)
+@dataclass(frozen=True)
+class _Search:
+    """The choice of plans for one network: whole stages, or stages cut in two where that is cheaper or alone fits."""
+
+    graph: Graph
+    views: Mapping[str, View]
+    chip: Chip
+    objective: str
+    dataflows: tuple[str, ...]
+
+    def best(self, stage: Stage) -> list[StagePlan]:
+        """Return the plans of a stage; raise ScheduleError if a single layer of it fits no tile."""
+        if stage.kind != "tile":
+            return [StagePlan(stage, None, None, None)]
+        geometry = geometry_of(self.graph, stage, self.views, self.chip)
+        whole = self._plan(stage, geometry)
+        cut = cut_stage(self.graph, stage)
+        if cut is None or (whole is not None and geometry.pool is None):
+            if whole is None:
+                raise ScheduleError(_no_tile(self.graph, stage, geometry, self.chip))
+            return [whole]
+        parts = [plan for part in cut for plan in self.best(part)]
+        return [whole] if whole is not None and self._rank([whole]) <= self._rank(parts) else parts
+
+    def _plan(self, stage: Stage, geometry: Geometry) -> StagePlan | None:
+        shared, per_channel = table_bytes(self.graph, stage)
+        found = _search(geometry, _Boxed(self.chip), shared, per_channel, self.objective, self.dataflows)
+        return None if found is None else StagePlan(stage, geometry, *found)
+
+    def _rank(self, plans: list[StagePlan]) -> tuple[float, ...]:
+        costs = [plan.cost for plan in plans if plan.cost is not None]
+        total = Cost(*(sum(getattr(cost, f.name) for cost in costs) for f in fields(Cost)))
+        return OBJECTIVES[self.objective](total)
 
 
 def table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:

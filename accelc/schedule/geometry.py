@@ -33,10 +33,14 @@ class Window:
         return (self.kernel - 1) * self.dilation + 1
 
     def needs(self, first: int, end: int, extent: int) -> tuple[int, int, int, int]:
-        """Return (start, stop, cells before, cells after): the input outputs [first, end) read, and padding around it."""
+        """Return (start, stop, before, after): the input that outputs [first, end) read, and the padding around it.
+
+        Where all of it is padding, start = stop = 0.
+        """
         low, high = first * self.stride - self.before, (end - 1) * self.stride - self.before + self.reach
-        start, stop = min(max(low, 0), extent), max(min(high, extent), 0)
-        start = min(start, stop)
+        start, stop = max(low, 0), min(high, extent)
+        if start >= stop:
+            return 0, 0, high - low, 0
         return start, stop, start - low, high - stop
 
     def span(self, count: int) -> int:
@@ -140,12 +144,6 @@ def is_depthwise(layer: Layer, weights: tuple[int, ...]) -> bool:
     return layer.op == "conv" and layer.attrs["group"] > 1 and weights[1] == 1 and weights[0] == layer.attrs["group"]
 
 
-def folds_batch(graph: Graph, stage: Stage) -> bool:
-    """Return whether every tensor of the stage is one pixel an image, so that images may be taken as rows."""
-    names = {name for layer in stage.layers for name in (layer.inputs[0], layer.outputs[0])}
-    return all(nhwc(graph.tensors[n].shape)[1:3] == (1, 1) for n in names)
-
-
 def fold_batch(view: View) -> View:
     """Return the view with its images as rows of one image."""
     n, _, _, c = view.extents
@@ -177,10 +175,10 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
     head = _head(graph, stage, view, chip)
     if head.flattened:
         h, w, c = 1, 1, h * w * view.pitch
-    folded = (oh, ow, mh, mw, h, w) == (1,) * 6
+    pool = next((s for s in stage.steps if s.op in (*WINDOW_OPS, *GLOBAL_OPS)), None)
+    folded = (oh, ow, mh, mw, h, w) == (1,) * 6 and pool is None and head.taps == 1
     if folded:
         n, h, mh, oh = 1, n, n, n
-    pool = next((s for s in stage.steps if s.op in (*WINDOW_OPS, *GLOBAL_OPS)), None)
     return replace(
         head,
         batch=n,

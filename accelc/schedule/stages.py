@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE, TABLE_OPS, Graph, Layer, Tensor, nhwc
 from accelc.schedule.views import View, plan_views
 
@@ -19,13 +20,15 @@ VECTOR_OPS = (*TABLE_OPS, *ELEMENTWISE, *WINDOW_OPS, *GLOBAL_OPS, *CHANNEL_OPS)
 class Stage:
     """A head on the MAC array (or None) and the vector steps that follow on the same tile; or one copy or host layer.
 
-    `kind` is "tile", "copy" or "host"; `position` is the index of its last layer in the graph.
+    `kind` is "tile", "copy" or "host"; `position` is the index of its last layer in the graph; `source` is the tensor
+    whose tile opens the stage.
     """
 
     kind: str
     head: Layer | None
     steps: tuple[Layer, ...]
     position: int
+    source: str
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -37,15 +40,17 @@ class Stage:
         """Return the name of the tensor the stage stores."""
         return self.layers[-1].outputs[0]
 
-    @property
-    def source(self) -> str:
-        """Return the name of the tensor whose tile opens the stage."""
-        return main_input(self.layers[0])
 
-
-def main_input(layer: Layer) -> str:
-    """Return the operand a layer's tile follows."""
-    return layer.inputs[0]
+def main_input(graph: Graph, layer: Layer) -> str:
+    """Return the operand a layer's tile follows: the first, or of an elementwise layer the one as large as the result."""
+    if layer.op not in ELEMENTWISE:
+        return layer.inputs[0]
+    extents = nhwc(graph.tensors[layer.outputs[0]].shape)
+    for name in layer.inputs:
+        if graph.tensors[name].data is None and nhwc(graph.tensors[name].shape) == extents:
+            return name
+    shapes = " and ".join(str(list(graph.tensors[name].shape)) for name in layer.inputs)
+    raise ScheduleError(f"layer '{layer.name}' ({layer.op}): {shapes}: one operand must have the result's shape")
 
 
 def machine_form(graph: Graph) -> Graph:
@@ -93,17 +98,17 @@ def plan_stages(graph: Graph, views: Mapping[str, View]) -> tuple[Stage, ...]:
             continue
         chain = _chain(graph, layer, consumers, taken)
         taken |= {member.name for member in chain}
-        stages.append(_stage(chain, position[chain[-1].name]))
+        stages.append(_stage(graph, chain, position[chain[-1].name]))
     return tuple(sorted(stages, key=lambda stage: stage.position))
 
 
-def _stage(chain: list[Layer], position: int) -> Stage:
+def _stage(graph: Graph, chain: list[Layer], position: int) -> Stage:
     first = chain[0]
     if first.op in MAC_OPS:
-        return Stage("tile", first, tuple(chain[1:]), position)
+        return Stage("tile", first, tuple(chain[1:]), position, first.inputs[0])
     if first.op in VECTOR_OPS:
-        return Stage("tile", None, tuple(chain), position)
-    return Stage("host" if first.op == "host" else "copy", None, (first,), position)
+        return Stage("tile", None, tuple(chain), position, main_input(graph, first))
+    return Stage("host" if first.op == "host" else "copy", None, (first,), position, next(iter(first.inputs), ""))
 
 
 def _moves_nothing(graph: Graph, layer: Layer, views: Mapping[str, View]) -> bool:
@@ -144,6 +149,17 @@ def _may_follow(graph: Graph, chain: list[Layer], layer: Layer) -> bool:
     if layer.op in (*WINDOW_OPS, *GLOBAL_OPS):
         return not pooled and not any(member.op in CHANNEL_OPS for member in chain)
     return False
+
+
+def cut_stage(graph: Graph, stage: Stage) -> tuple[Stage, Stage] | None:
+    """Return a stage cut in two, before its pool if it has one, else before its last step; None if it is one layer."""
+    layers = stage.layers
+    if len(layers) == 1:
+        return None
+    at = next((k for k, layer in enumerate(layers) if layer.op in (*WINDOW_OPS, *GLOBAL_OPS) and k), len(layers) - 1)
+    position = {layer.name: k for k, layer in enumerate(graph.layers)}
+    first, second = list(layers[:at]), list(layers[at:])
+    return _stage(graph, first, position[first[-1].name]), _stage(graph, second, stage.position)
 
 
 def prepare(graph: Graph) -> tuple[Graph, dict[str, View], tuple[Stage, ...]]:

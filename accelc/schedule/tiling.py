@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from accelc.chip import Chip
-from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch
+from accelc.schedule.geometry import BLOCK, GRANULE, Geometry, channel_pitch
 from accelc.schedule.views import round_up
 
 SLACK = 64  # bytes after a tile that a read of four channels may touch
@@ -161,9 +161,9 @@ def channel_cuts(g: Geometry, chip: Chip) -> list[int]:
         return [total]
     step = chip.array.cols
     if g.groups > 1 and not g.depthwise:
-        inner = {round_up(s, step) for s in _pieces(g.group_out) if s < g.group_out}
+        inner = {s for k in _pieces(g.group_out) for s in (round_up(k, step), BLOCK) if s < g.group_out}
         return sorted({*(g.group_out * k for k in _pieces(g.groups)), *inner}, reverse=True)
-    sizes = {round_up(s, step) for s in _pieces(total)} | {round_up(min(total, step), BLOCK)}
+    sizes = {round_up(s, step) for s in _pieces(total)} | {round_up(min(total, step), BLOCK), BLOCK}
     return sorted({min(s, total) for s in sizes}, reverse=True)
 
 
@@ -172,7 +172,8 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
     if not g.has_head or g.depthwise:
         return [1]
     step = chip.array.rows
-    return sorted({min(round_up(s, step), g.group_in) for s in _pieces(g.group_in)}, reverse=True)
+    sizes = {round_up(s, step) for s in _pieces(g.group_in)} | {step // 2, step // 4, GRANULE}
+    return sorted({min(max(round_up(s, GRANULE), GRANULE), g.group_in) for s in sizes}, reverse=True)
 
 
 def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str]) -> Iterator[Tiling]:
