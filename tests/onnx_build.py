@@ -32,7 +32,7 @@ def model(
     out_kind: int = TensorProto.FLOAT,
     out_shape: Sequence[int | str] | None = None,
 ) -> onnx.ModelProto:
-    """Return a model; inputs have one element type, outputs another, output shapes are inferred or given."""
+    """Return a model; inputs have one type, outputs another, output shapes are inferred or given."""
     graph = helper.make_graph(
         list(nodes),
         "test",

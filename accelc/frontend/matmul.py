@@ -80,6 +80,8 @@ def matmul(b: Builder, node: Node) -> None:
 def matmul_integer(b: Builder, node: Node) -> None:
     """Integer product whose int32 sums are a graph output; the scales count as 1."""
     x = unit_scaled(b, node, 0, 2)
+    if len(x.shape) != 2:
+        raise node.refuse(f"an input of rank {len(x.shape)}", "rank 2 would work")
     _matmul(b, node, x, unit_scaled(b, node, 1, 3))
 
 
@@ -116,9 +118,9 @@ LOWERINGS = (
     Lowering(
         "MatMulInteger",
         matmul_integer,
-        ("fc", "reshape"),
+        ("fc",),
         (),
-        (_DYNAMIC, "sums that are not a graph output (except behind DynamicQuantizeLinear)"),
+        (_DYNAMIC, "inputs of another rank than 2", "sums that are not a graph output (except behind DynamicQuantizeLinear)"),
         integer=True,
     ),
 )

@@ -46,6 +46,13 @@ class Sweep:
         self._alias[layer.outputs[0]] = source
         self._uses[source] += self._uses[layer.outputs[0]] - 1
 
+    def rename(self, old: str, new: str) -> None:
+        """Let the layer that writes `old` write `new` instead, for all readers."""
+        layer = self.layers[self._place[old]]
+        self.change(old, replace(layer, outputs=tuple(new if n == old else n for n in layer.outputs)))
+        self._alias[old] = new
+        self._uses[new] += self._uses[old] - 1
+
     def producer(self, name: str) -> Layer | None:
         """Return the layer, kept so far, that writes a tensor."""
         return self.layers[self._place[name]] if name in self._place else None
