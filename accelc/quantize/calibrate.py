@@ -18,6 +18,7 @@ Histogram = npt.NDArray[np.int64]
 
 BINS = 2048
 PERCENTILE = 99.99
+_PER_BIN = 64
 LEVELS = 128  # of the magnitudes of an 8-bit value
 
 
@@ -77,9 +78,11 @@ def _entropy(counts: Histogram, limits: Range) -> Range:
     """Clip magnitudes where the distribution rounded to 128 levels diverges least from the clipped one."""
     half = BINS // 2
     magnitudes = counts[half:] + counts[:half][::-1]
-    reach = _histogram_range(limits)[1]
-    best = min(range(LEVELS, half + 1), key=lambda kept: _divergence(magnitudes, kept))
-    threshold = reach * best / half
+    # A sparse histogram diverges by chance wherever it is cut; coarser bins hold enough values to mean something.
+    while len(magnitudes) > LEVELS and magnitudes.sum() < _PER_BIN * len(magnitudes):
+        magnitudes = magnitudes.reshape(-1, 2).sum(axis=1)
+    best = min(range(LEVELS, len(magnitudes) + 1), key=lambda kept: _divergence(magnitudes, kept))
+    threshold = _histogram_range(limits)[1] * best / len(magnitudes)
     return max(limits[0], -threshold), min(limits[1], threshold)
 
 

@@ -90,7 +90,8 @@ def compare(
     twin = model is None
     proto = to_qoperator(graph) if model is None else model
     names = list(graph.outputs) if level == "enable" else _shared(proto, graph)
-    theirs = _integers(graph, evaluate(proto, _feeds(proto, graph, inputs), names, level=level))
+    made = evaluate(proto, _feeds(proto, graph, inputs), names, level=level, signed=_signed(graph))
+    theirs = _integers(graph, made)
     theirs |= {n: np.asarray(v) for n, v in inputs.items()}
     rows = tuple(_layer_rows(graph, theirs, twin)) if level != "enable" else ()
     ours = run(graph, inputs)
@@ -101,9 +102,17 @@ def compare(
 
 
 def evaluate(
-    model: onnx.ModelProto, feeds: Mapping[str, Array], names: Iterable[str], *, level: Level = "disable"
+    model: onnx.ModelProto,
+    feeds: Mapping[str, Array],
+    names: Iterable[str],
+    *,
+    level: Level = "disable",
+    signed: bool = False,
 ) -> dict[str, Array]:
-    """Return tensors of a model by ONNX Runtime on one thread; uint8 by int8 products never saturate."""
+    """Return tensors of a model by ONNX Runtime on one thread; uint8 by int8 products never saturate.
+
+    A model with `signed` (int8) activations is exact without the option that ensures this, and would not load with it.
+    """
     wanted = list(names)
     if not wanted:
         return {}
@@ -111,18 +120,22 @@ def evaluate(
     exposed.CopyFrom(model)
     declared = {o.name for o in exposed.graph.output}
     exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in declared)
-    session = ort.InferenceSession(exposed.SerializeToString(), _options(level), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(exposed.SerializeToString(), _options(level, signed), providers=["CPUExecutionProvider"])
     return dict(zip(wanted, session.run(wanted, dict(feeds)), strict=True))
 
 
-def _options(level: Level) -> ort.SessionOptions:
+def _options(level: Level, signed: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.graph_optimization_level = _LEVELS[level]
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Without VNNI, uint8 x int8 kernels saturate at 16 bits unless this is set.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.add_session_config_entry("session.x64quantprecision", "0" if signed else "1")
     return options
+
+
+def _signed(graph: Graph) -> bool:
+    return any(t.dtype == "int8" and t.data is None for t in graph.tensors.values())
 
 
 def _shared(model: onnx.ModelProto, graph: Graph) -> list[str]:
