@@ -12,10 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from accelc.api import Program, compile  # noqa: A004 - the public name
     from accelc.chip import Chip, load_chip
-    from accelc.compiler import compile  # noqa: A004 - the public name
     from accelc.errors import AccelcError
-    from accelc.program import Program
     from accelc.run import Run
 
 __all__ = ["AccelcError", "Chip", "Program", "Run", "compile", "load_chip"]
@@ -24,9 +23,9 @@ __all__ = ["AccelcError", "Chip", "Program", "Run", "compile", "load_chip"]
 _HOME = {
     "AccelcError": "accelc.errors",
     "Chip": "accelc.chip",
-    "Program": "accelc.program",
+    "Program": "accelc.api",
     "Run": "accelc.run",
-    "compile": "accelc.compiler",
+    "compile": "accelc.api",
     "load_chip": "accelc.chip",
 }
 

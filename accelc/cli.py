@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -32,19 +32,19 @@ app = typer.Typer(
 
 Model = Annotated[str, typer.Argument(help="An ONNX file or the name of a zoo network (see `accelc models`).")]
 ProgramFile = Annotated[Path, typer.Argument(metavar="F.npu", help="A program file.")]
-ChipName = Annotated[Optional[str], typer.Option("--chip", help="A shipped chip or a TOML file.  [default: edge]")]
+ChipName = Annotated[str | None, typer.Option("--chip", help="A shipped chip or a TOML file.  [default: edge]")]
 Dims = Annotated[list[str], typer.Option("--dim", metavar="NAME=N", help="Fix an open dimension; may be repeated.")]
-AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run unsupported operators on the host, priced and listed.")]
+AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run what is unsupported on the host, priced and listed.")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="The reduced variant of a zoo network.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Batch of a zoo network.")]
-Calib = Annotated[Optional[Path], typer.Option("--calib", metavar="X.npz", help="Calibration samples by input name.")]
+Calib = Annotated[Path | None, typer.Option("--calib", metavar="X.npz", help="Calibration samples by input name.")]
 Activations = Annotated[Literal["uint8", "int8"], typer.Option(help="Activation type of a quantized float model.")]
 Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option(help="How ranges are chosen.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]
 Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedule minimizes.")]
 Stage = Literal["import", "passes", "quantize", "schedule", "lower"]
-JsonFile = Annotated[Optional[Path], typer.Option("--json", metavar="OUT.json", help="Also write JSON.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="OUT.json", help="Also write JSON.")]
 
 
 def main() -> NoReturn:
@@ -76,10 +76,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def compile_(
     model: Model,
     chip: ChipName = None,
-    output: Annotated[Optional[Path], typer.Option("-o", metavar="F.npu", help="Where the program goes.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="F.npu", help="Where the program goes.")] = None,
     dataflow: Dataflow = "auto",
     objective: Objective = "latency",
-    stop_after: Annotated[Optional[Stage], typer.Option(help="Stop after a stage and print what it made.")] = None,
+    stop_after: Annotated[Stage | None, typer.Option(help="Stop after a stage and print what it made.")] = None,
     dim: Dims = [],  # noqa: B006 - typer copies it
     allow_host: AllowHost = False,
     tiny: Tiny = False,
@@ -102,7 +102,8 @@ def compile_(
         return
     assert output is not None
     compiled.program.save(output)
-    print(f"{output}: {len(compiled.program.words):,} instructions, {output.stat().st_size:,} bytes, for {compiled.chip.name}")
+    size = f"{len(compiled.program.words):,} instructions, {output.stat().st_size:,} bytes"
+    print(f"{output}: {compiled.name} for {compiled.chip.name}, {size}")
 
 
 def _print_stage(compiled: Compiled, stage: str) -> None:
@@ -121,17 +122,17 @@ def _print_stage(compiled: Compiled, stage: str) -> None:
 def run(
     model: Annotated[str, typer.Argument(metavar="MODEL|F.npu", help="An ONNX file, a zoo network or a program file.")],
     chip: ChipName = None,
-    inputs: Annotated[Optional[Path], typer.Option("--input", metavar="X.npz", help="Inputs by ONNX name.")] = None,
+    inputs: Annotated[Path | None, typer.Option("--input", metavar="X.npz", help="Inputs by ONNX name.")] = None,
     seed: Seed = 0,
     check: Annotated[
-        Optional[Literal["none", "reference", "ort"]],
+        Literal["none", "reference", "ort"] | None,
         typer.Option(help="The oracle every integer is compared with.  [default: reference; none for a program file]"),
     ] = None,
     fidelity: Annotated[Literal["fast", "literal"], typer.Option(help="Closed forms or PE by PE.")] = "fast",
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Time and energy, no values.")] = False,
     json_: JsonFile = None,
-    trace: Annotated[Optional[Path], typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,
-    outputs: Annotated[Optional[Path], typer.Option(metavar="OUT.npz", help="Write outputs by ONNX name.")] = None,
+    trace: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,
+    outputs: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="Write outputs by ONNX name.")] = None,
     dataflow: Dataflow = "auto",
     objective: Objective = "latency",
     dim: Dims = [],  # noqa: B006 - typer copies it
@@ -186,7 +187,7 @@ def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs:
 @app.command()
 def disasm(
     program: ProgramFile,
-    output: Annotated[Optional[Path], typer.Option("-o", metavar="F.s", help="Write to a file.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="F.s", help="Write to a file.")] = None,
     code_only: Annotated[bool, typer.Option("--code-only", help="Leave the constants out; not for `asm`.")] = False,
 ) -> None:
     """Print a program as assembler text, each instruction under its layer."""
@@ -204,7 +205,7 @@ def disasm(
 @app.command()
 def asm(
     text: Annotated[Path, typer.Argument(metavar="F.s", help="Assembler text, as `disasm` prints it.")],
-    output: Annotated[Optional[Path], typer.Option("-o", metavar="F.npu", help="Where the program goes.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="F.npu", help="Where the program goes.")] = None,
 ) -> None:
     """Assemble text to a program file; the text of a program gives the same bytes again."""
     from accelc.program_text import assemble_program
@@ -241,7 +242,7 @@ def isa() -> None:
 
 @app.command()
 def chips(
-    name: Annotated[Optional[str], typer.Argument(help="A shipped chip or a TOML file.")] = None, json_: JsonFile = None
+    name: Annotated[str | None, typer.Argument(help="A shipped chip or a TOML file.")] = None, json_: JsonFile = None
 ) -> None:
     """List the shipped chips, or print one with the source of each value."""
     from accelc.chip import load_chip, shipped
@@ -254,13 +255,31 @@ def chips(
 
 
 @app.command()
-def models(name: Annotated[Optional[str], typer.Argument(help="A network.")] = None, json_: JsonFile = None) -> None:
-    """List the zoo's networks, or describe one."""
-    from accelc.report.zoo import describe_text, list_text, records
+def models(
+    name: Annotated[str | None, typer.Argument(help="A network.")] = None, tiny: Tiny = False, json_: JsonFile = None
+) -> None:
+    """List the zoo's networks with their parameters and multiply-accumulates, or describe one."""
+    from accelc.models import catalog, describe
+    from accelc.report.zoo import describe_text, list_text
 
-    rows = records(name)
+    names = [_known(name)] if name else list(catalog())
+    with _progress() as tell:
+        rows = []
+        for each in names:
+            tell(each)
+            rows.append(describe(each, tiny))
     _write_json(json_, rows)
     print(describe_text(rows[0]) if name else list_text(rows))
+
+
+def _known(name: str) -> str:
+    """Return a network's name; raise InputError with near ones if the zoo has none of it."""
+    from accelc.compiler import not_in_zoo
+    from accelc.models import catalog
+
+    if name not in catalog():
+        raise InputError(not_in_zoo(name))
+    return name
 
 
 @app.command()
@@ -273,11 +292,10 @@ def export(
 ) -> None:
     """Write a zoo network as an ONNX file."""
     from accelc.files import atomic_write, check_writable
-    from accelc.report.zoo import known
     from accelc.models import build
 
     check_writable(output)
-    atomic_write(output, build(known(name), tiny=tiny, batch=batch, seed=seed).SerializeToString())
+    atomic_write(output, build(_known(name), tiny=tiny, batch=batch, seed=seed).SerializeToString())
 
 
 def _write_json(path: Path | None, value: Any) -> None:
@@ -307,7 +325,7 @@ def _options(
     from accelc.compiler import Options
     from accelc.files import read_arrays
 
-    samples = () if calib is None else read_arrays(calib)
+    samples = None if calib is None else read_arrays(calib)
     dims = dict(_dimension(text) for text in dim)
     return Options(dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective)
 

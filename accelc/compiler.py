@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import onnx
 
 from accelc import models
@@ -21,12 +19,12 @@ from accelc.lower import lower
 from accelc.passes import simplify
 from accelc.program import Program
 from accelc.quantize import quantize
+from accelc.quantize.samples import Samples
 from accelc.schedule import Schedule, schedule
 
 STAGES = ("import", "passes", "quantize", "schedule", "lower")
 
 Model = str | Path | onnx.ModelProto
-Arrays = Mapping[str, npt.NDArray[Any]]
 Progress = Callable[[str], None]
 
 
@@ -35,7 +33,7 @@ class Options:
     """Everything but model and chip that a compilation depends on; the defaults are the command line's.
 
     `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
-    calibration samples used when `samples` is empty.
+    calibration samples used when `samples` is None.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -43,7 +41,7 @@ class Options:
     tiny: bool = False
     batch: int = 1
     seed: int = 0
-    samples: Sequence[Arrays] = ()
+    samples: Samples | None = None
     activations: str = "uint8"
     calibration: str = "minmax"
     dataflow: str = "auto"
@@ -52,10 +50,12 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """The value after each stage, up to the last one asked for."""
+    """What was compiled, and the value after each stage up to the last one asked for."""
 
     name: str
     chip: Chip
+    model: Model
+    options: Options
     imported: Graph
     graph: Graph | None = None
     quantized: Graph | None = None
@@ -66,6 +66,11 @@ class Compiled:
         """Return the value that a stage made, None if compilation stopped before it."""
         made = (self.imported, self.graph, self.quantized, self.schedule, self.program)
         return made[STAGES.index(name)]
+
+    @property
+    def source(self) -> Path | onnx.ModelProto:
+        """Return the ONNX model it was compiled from; a zoo network is built again."""
+        return resolve(self.model, self.options)
 
     @property
     def finished(self) -> Program:
@@ -96,7 +101,7 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     """Yield the compilation after each stage."""
     progress("import")
     imported = import_onnx(resolve(model, options), dims=options.dims, allow_host=options.allow_host)
-    yield (done := Compiled(_name(model, options, imported), chip, imported))
+    yield (done := Compiled(_name(model, options, imported), chip, model, options, imported))
 
     progress("passes")
     yield (done := replace(done, graph=(graph := simplify(imported))))
@@ -104,7 +109,7 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     progress("quantize")
     quantized = quantize(
         graph,
-        options.samples or None,
+        options.samples,
         seed=options.seed,
         activations=options.activations,
         calibration=options.calibration,
@@ -119,28 +124,6 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     yield replace(done, program=_annotate(lower(plan, chip), done, options))
 
 
-def compile(  # noqa: A001 - accelc.compile is the public name
-    model: Model,
-    chip: str | Path | Chip = "edge",
-    *,
-    dims: Mapping[str, int] | None = None,
-    allow_host: bool = False,
-    tiny: bool = False,
-    batch: int = 1,
-    seed: int = 0,
-    samples: Sequence[Arrays] = (),
-    activations: str = "uint8",
-    calibration: str = "minmax",
-    dataflow: str = "auto",
-    objective: str = "latency",
-) -> Program:
-    """Return a model (a path, a ModelProto or a zoo name) compiled for a chip (a path or a shipped name)."""
-    options = Options(
-        dims or {}, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective
-    )
-    return compile_stages(model, chip, options).finished
-
-
 def resolve(model: Model, options: Options) -> Path | onnx.ModelProto:
     """Return a model given by path or value as it is, and build one given by its zoo name."""
     if isinstance(model, onnx.ModelProto):
@@ -152,9 +135,14 @@ def resolve(model: Model, options: Options) -> Path | onnx.ModelProto:
         return models.build(name, tiny=options.tiny, batch=options.batch, seed=options.seed)
     if path.suffix or path.parent != Path():
         raise ModelError(f"'{model}' does not exist or is not a file")
+    raise ModelError(not_in_zoo(name))
+
+
+def not_in_zoo(name: str) -> str:
+    """Return the message that a name is neither a file nor a network, with the nearest networks."""
     near = difflib.get_close_matches(name, models.catalog(), n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "`accelc models` lists the networks"
-    raise ModelError(f"'{model}' is neither a file nor a network of the zoo; {hint}")
+    return f"'{name}' is neither a file nor a network of the zoo; {hint}"
 
 
 def _name(model: Model, options: Options, graph: Graph) -> str:

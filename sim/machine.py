@@ -6,8 +6,8 @@ that the timing model plays. Every run starts from the same state: constants at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
 from accelc.isa.encoding import decode_rows
 from accelc.isa.legality import check_rules
-from accelc.program import Port, Program
+from accelc.program import Port, Program, Region
 from accelc.sim import memory
 from accelc.sim.bounds import check_bounds, place
 from accelc.sim.dispatch import HOST
@@ -28,12 +28,14 @@ from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 class Values:
     """What a run computed: outputs as the model's dtype, the integers behind them, and DRAM as the run left it.
 
-    `dram` is the machine's own memory: another run of the same Machine changes it.
+    `kept` are the integers of the regions asked for, each read when it was complete. `dram` is the machine's own memory:
+    another run of the same Machine changes it.
     """
 
     outputs: Mapping[str, Array]
     integers: Mapping[str, Array]
     dram: Bytes
+    kept: Mapping[str, Array] = field(default_factory=dict)
 
     def tensor(self, port: Port) -> Array:
         """Return the integers of any tensor that still lies in DRAM, in its ONNX shape."""
@@ -61,25 +63,36 @@ class Machine:
         self._memory = memory.allocate(program, chip)
         check_bounds(program, self._rows, self._memory)
 
-    def run(self, inputs: Mapping[str, Array]) -> Values:
-        """Execute the program on inputs by their ONNX names; may be called again."""
+    def run(self, inputs: Mapping[str, Array], keep: Iterable[Region] = ()) -> Values:
+        """Execute the program on inputs by their ONNX names, keeping regions' integers; may be called again."""
         dram = self._memory.dram
         memory.clear(self._memory, self.program.constants.size)
         write_inputs(dram, self.program.inputs, inputs)
-        self._execute()
+        kept = self._execute(keep)
         ports = self.program.outputs
         integers = {port.name: read_port(dram, port) for port in ports}
-        return Values({port.name: read_values(dram, port) for port in ports}, integers, dram)
+        return Values({port.name: read_values(dram, port) for port in ports}, integers, dram, kept)
 
-    def _execute(self) -> None:
+    def _execute(self, keep: Iterable[Region]) -> dict[str, Array]:
+        """Execute to the end, stopping where a region is complete: later instructions may reuse its bytes."""
+        kept, at = {}, 0
+        for region in sorted(keep, key=lambda region: region.complete):
+            at = self._advance(at, region.complete)
+            if region.port is not None:
+                kept[region.name] = read_port(self._memory.dram, region.port)
+        self._advance(at, len(self._rows))
+        return kept
+
+    def _advance(self, at: int, last: int) -> int:
+        """Execute instructions `at` to `last` - 1; return the index of the next."""
         reals = self._rows.view(np.float32)
-        at, last = 0, len(self._rows)
         while at < last:
             why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last)
             if why != HOST:
-                return
+                return at
             self._host(at)
             at += 1
+        return at
 
     def _host(self, at: int) -> None:
         index = int(self._rows[at, 0])

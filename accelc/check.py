@@ -1,0 +1,100 @@
+"""Is every bit right: the simulator's integers against the reference's, and those against ONNX Runtime's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from accelc.arithmetic import dequantize_array
+from accelc.compiler import Compiled
+from accelc.errors import InputError
+from accelc.frontend.load import load
+from accelc.graph import FLOAT, Array, Graph, Tensor
+from accelc.program import Region
+from accelc.quantize import sqnr
+from accelc.quantize.execute import FloatRunner
+from accelc.reference import run as run_reference
+from accelc.report.result import Accuracy, Check, Ledger
+
+ORACLES = ("none", "reference", "ort")
+
+# ONNX operators of which ONNX Runtime has one result whatever its optimization level.
+_INTEGER_OPERATORS = ("QLinear", "ConvInteger", "MatMulInteger", "QGemm")
+
+
+def check(compiled: Compiled, inputs: Mapping[str, Array], found: Mapping[str, Array], oracle: str) -> Check:
+    """Return the comparison of a run's integers, by tensor name, with an oracle fed the same integer inputs."""
+    if oracle not in ORACLES:
+        raise InputError(f"check '{oracle}' is unknown; known: {', '.join(ORACLES)}")
+    if oracle == "none":
+        return Check("none")
+    assert compiled.quantized is not None
+    ours = compare_reference(compiled.quantized, inputs, found, compiled.chip.requantization)
+    return ours if oracle == "reference" else _with_ort(compiled, inputs, ours)
+
+
+def accuracy_of(compiled: Compiled, inputs: Mapping[str, Array], found: Mapping[str, Array]) -> Accuracy | None:
+    """Return how near the run's integers come to the float model on the same inputs; None for a quantized model."""
+    graph, quantized = compiled.graph, compiled.quantized
+    assert graph is not None
+    assert quantized is not None
+    names = [n for n in found if n in graph.tensors and graph.tensors[n].dtype == FLOAT]
+    if not names or any(graph.tensors[n].dtype != FLOAT for n in graph.inputs):
+        return None
+    exact = FloatRunner(graph, names).run(inputs)
+    ratios = {n: sqnr(exact[n], _real(quantized.tensors[n], found[n])) for n in names}
+    return Accuracy({n: ratios[n] for n in graph.outputs if n in ratios}, ratios)
+
+
+def _real(tensor: Tensor, integers: Array) -> Array:
+    assert tensor.quant is not None
+    return dequantize_array(integers, tensor.quant)
+
+
+def comparable(compiled: Compiled) -> list[Region]:
+    """Return the program's regions that hold a tensor of the quantized graph as it is."""
+    assert compiled.quantized is not None
+    tensors, program = compiled.quantized.tensors, compiled.finished
+    ports = [(region, region.port) for region in program.regions]
+    return [r for r, p in ports if p is not None and r.name in tensors and tensors[r.name].shape == p.shape]
+
+
+def compare_reference(graph: Graph, inputs: Mapping[str, Array], found: Mapping[str, Array], mode: str) -> Check:
+    """Return where the simulator differs from the reference, over every tensor found."""
+    expected = run_reference(graph, inputs, requantize="fixed" if mode == "fixed" else "float32", keep=found)
+    return _summed("reference", [_row(name, found[name], expected[name]) for name in found], f"{len(found)} tensors")
+
+
+def _with_ort(compiled: Compiled, inputs: Mapping[str, Array], ours: Check) -> Check:
+    """Add ONNX Runtime's judgment of every layer, fed its own inputs, and of the whole network's outputs."""
+    from accelc.reference import ort  # onnxruntime is a large import
+
+    assert compiled.quantized is not None
+    model = load(compiled.source)
+    integer = any(node.op_type.startswith(_INTEGER_OPERATORS) for node in model.graph.node)
+    judged = ort.compare(model if integer else None, compiled.quantized, inputs)
+    rows = [
+        Ledger(r.tensor, r.elements, r.mismatches, r.max_lsb, r.histogram, r.cause)
+        for r in (*judged.layers, *judged.outputs)
+    ]
+    return _summed("ort", [*ours.ledger, *rows], judged.oracle, ours)
+
+
+def _row(name: str, ours: Array, theirs: Array) -> Ledger:
+    difference = ours.astype(np.int64) - theirs.astype(np.int64)
+    values, counts = np.unique(difference[difference != 0], return_counts=True)
+    histogram = {int(v): int(c) for v, c in zip(values, counts, strict=True)}
+    return Ledger(name, difference.size, int(counts.sum()), int(np.abs(values).max(initial=0)), histogram)
+
+
+def _summed(oracle: str, rows: list[Ledger], note: str, also: Check | None = None) -> Check:
+    """Return the check over all rows, keeping those that differ; `also` counts without being listed again."""
+    return Check(
+        oracle,
+        sum(r.elements for r in rows) + (also.elements if also else 0),
+        sum(r.mismatches for r in rows),
+        max((r.max_lsb for r in rows), default=0),
+        note,
+        tuple(r for r in rows if r.mismatches),
+    )

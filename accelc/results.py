@@ -1,0 +1,77 @@
+"""From a timeline to a Result: cycles by cause, DRAM traffic and energy, of every layer and in total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip import Chip
+from accelc.energy import energy_of
+from accelc.isa import Queue
+from accelc.isa import events as ev
+from accelc.program import LayerInfo, Program
+from accelc.report.result import Accuracy, Check, HostOp, LayerResult, Result
+from accelc.sim.counters import count_events
+from accelc.sim.stalls import CAUSES, stalls
+from accelc.sim.timing import Timeline
+
+Ints = npt.NDArray[np.int64]
+
+
+def result_of(program: Program, chip: Chip, timeline: Timeline, check: Check, accuracy: Accuracy | None) -> Result:
+    """Return the figures of a run."""
+    causes = stalls(program, chip, timeline)
+    counts = count_events(program, chip, timeline)
+    host_seconds = sum(call.seconds for call in program.hosts)
+    return Result(
+        model=program.name,
+        chip=chip.name,
+        dataflow=str(program.notes.get("dataflow", "auto")),
+        batch=program.inputs[0].extents[0] if program.inputs else 1,
+        clock_hz=chip.clock_mhz * 1e6,
+        peak_macs_per_cycle=chip.peak_macs_per_cycle,
+        cycles=timeline.cycles,
+        array_cycles=int(timeline.parts[timeline.queue == Queue.MAC].sum()),
+        host_seconds=host_seconds,
+        macs=sum(layer.macs for layer in program.layers),
+        lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
+        stalls=_by_cause(causes.sum(axis=0)),
+        dram_read_bytes=timeline.dram_read_bytes,
+        dram_write_bytes=timeline.dram_write_bytes,
+        energy_by_component=energy_of(chip, counts.sum(axis=0), timeline.cycles, host_seconds),
+        layers=tuple(
+            _layer(layer, chip, causes[k], counts[k], _host_seconds(program, layer))
+            for k, layer in enumerate(program.layers)
+        ),
+        host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
+        check=check,
+        accuracy=accuracy,
+    )
+
+
+def _layer(layer: LayerInfo, chip: Chip, causes: Ints, counts: Ints, host_seconds: float) -> LayerResult:
+    cycles = int(causes.sum())
+    return LayerResult(
+        name=layer.name,
+        op=layer.op,
+        source=layer.source,
+        macs=layer.macs,
+        cycles=cycles,
+        stalls=_by_cause(causes),
+        energy_j=sum(energy_of(chip, counts, cycles, host_seconds).values()),
+        dram_bytes=int(counts[ev.DRAM_READ_BYTES] + counts[ev.DRAM_WRITE_BYTES]),
+        utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
+        lower_bound_cycles=layer.lower_bound_cycles,
+        dataflow=layer.dataflow,
+        tile=layer.tile,
+    )
+
+
+def _host_seconds(program: Program, layer: LayerInfo) -> float:
+    return sum(call.seconds for call in program.hosts if call.name == layer.name)
+
+
+def _by_cause(cycles: Ints) -> Mapping[str, int]:
+    return dict(zip(CAUSES, cycles.tolist(), strict=True))

@@ -1,0 +1,171 @@
+"""One run of a program joined to its figures: values, time, energy, and the check of every integer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip import Chip, load_chip, shipped
+from accelc.errors import ChipError, InputError, ProgramError
+from accelc.program import Program
+from accelc.report.result import Accuracy, Check, Result
+from accelc.report.terminal import render
+from accelc.results import result_of
+from accelc.sim.machine import Machine, Values
+from accelc.sim.ports import integers_of
+from accelc.sim.timing import Timeline, time_program
+
+if TYPE_CHECKING:
+    from accelc.compiler import Compiled
+
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
+Progress = Callable[[str], None]
+
+FIDELITIES = ("fast", "literal")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one run computed and took; `outputs` and `integers` are empty for a run of timing alone."""
+
+    program: Program
+    chip: Chip
+    timeline: Timeline
+    result: Result
+    outputs: Arrays
+    integers: Arrays
+
+    @property
+    def cycles(self) -> int:
+        """Return the chip's clock cycles."""
+        return self.result.cycles
+
+    @property
+    def seconds(self) -> float:
+        """Return the latency."""
+        return self.result.seconds
+
+    @property
+    def energy_j(self) -> float:
+        """Return the energy."""
+        return self.result.energy_j
+
+    @property
+    def check(self) -> Check:
+        """Return the comparison with an oracle."""
+        return self.result.check
+
+    def report(self, width: int = 120) -> str:
+        """Return the table of layers and the summary as text."""
+        return render(self.result, width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures under the documented names."""
+        return self.result.to_json()
+
+    def trace_json(self) -> str:
+        """Return the timeline as JSON that Perfetto opens."""
+        from accelc.sim.trace import perfetto
+
+        return perfetto(self.program, self.chip, self.timeline)
+
+
+def run_program(
+    program: Program,
+    inputs: Arrays | None = None,
+    *,
+    fidelity: str = "fast",
+    values: bool = True,
+    chip: str | Path | Chip | None = None,
+    seed: int = 0,
+) -> Run:
+    """Run a program; without inputs, random ones are drawn from `seed`; without `values`, only time and energy."""
+    target = chip_of(program, chip)
+    given = random_inputs(program, seed) if inputs is None and values else dict(inputs or {})
+    computed = Machine(program, target).run(given) if values else None
+    note = "a program file holds no graph to compare with" if values else "no values were computed"
+    return _join(program, target, computed, Check("none", note=note), None, fidelity)
+
+
+def run_compiled(
+    compiled: Compiled,
+    inputs: Arrays | None = None,
+    *,
+    fidelity: str = "fast",
+    values: bool = True,
+    check: str = "reference",
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> Run:
+    """Run a compiled model and compare every integer with an oracle: "reference", "ort" or "none"."""
+    from accelc.check import accuracy_of, comparable
+    from accelc.check import check as compare
+
+    program = compiled.finished
+    if not values:
+        return run_program(program, fidelity=fidelity, values=False, chip=compiled.chip)
+    progress("execute")
+    given = random_inputs(program, seed) if inputs is None else dict(inputs)
+    regions = [] if check == "none" else comparable(compiled)
+    computed = Machine(program, compiled.chip).run(given, regions)
+    found = {**computed.kept, **computed.integers}
+    progress(f"check against {check}")
+    integers = {port.name: integers_of(port, given[port.name]) for port in program.inputs}
+    checked = compare(compiled, integers, found, check)
+    progress("compare with the float model")
+    accuracy = None if check == "none" else accuracy_of(compiled, given, found)
+    progress("time")
+    return _join(program, compiled.chip, computed, checked, accuracy, fidelity)
+
+
+def _join(
+    program: Program, chip: Chip, values: Values | None, check: Check, accuracy: Accuracy | None, fidelity: str
+) -> Run:
+    if fidelity not in FIDELITIES:
+        raise InputError(f"fidelity '{fidelity}' is unknown; known: {', '.join(FIDELITIES)}")
+    timeline = time_program(program, chip)
+    result = result_of(program, chip, timeline, check, accuracy)
+    outputs = {} if values is None else values.outputs
+    return Run(program, chip, timeline, result, outputs, {} if values is None else values.integers)
+
+
+def chip_of(program: Program, chip: str | Path | Chip | None = None) -> Chip:
+    """Return the chip given, or the one described in the program; raise ProgramError if the program is for another."""
+    target = load_chip(chip) if chip is not None else _own_chip(program)
+    if target.fingerprint != program.fingerprint:
+        raise ProgramError(
+            f"program '{program.name}' was compiled for chip '{program.chip}' ({program.fingerprint}), not for"
+            f" '{target.name}' ({target.fingerprint}); compile it again with --chip {chip or target.name}"
+        )
+    return target
+
+
+def _own_chip(program: Program) -> Chip:
+    description = program.notes.get("chip")
+    if description is not None:
+        try:
+            return Chip.model_validate(description)
+        except ValueError as error:
+            raise ChipError(f"program '{program.name}': its chip '{program.chip}' is not valid: {error}") from None
+    if program.chip in shipped():
+        return load_chip(program.chip)
+    raise ChipError(f"program '{program.name}' is for chip '{program.chip}', which is not shipped; give its TOML file")
+
+
+def random_inputs(program: Program, seed: int) -> dict[str, Array]:
+    """Return inputs drawn from a seed: standard normal for float tensors, the whole range for integer ones."""
+    rng = np.random.default_rng(seed)
+    return {port.name: _random(rng, port.shape, port.dtype) for port in program.inputs}
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+    if dtype == "float32":
+        return rng.standard_normal(shape, np.float32)
+    limits = np.iinfo(np.dtype(dtype))
+    return rng.integers(limits.min, limits.max, shape, np.dtype(dtype), endpoint=True)
