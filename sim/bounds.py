@@ -1,7 +1,7 @@
 """Checks, before anything runs, that no instruction of a program reaches outside its memories or writes the constants.
 
-Operands are fixed when a program is made, so the ranges of all its instructions are known when it is loaded; each touches
-clause is evaluated once on whole columns of operands.
+Operands are fixed when a program is made, so the ranges of all its instructions are known when it is loaded; each
+touches clause is evaluated once on whole columns of operands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ def ranges(made: Instruction, rows: Ints) -> list[tuple[Space, Ints, Ints, bool]
     columns = (rows[:, names.index(name)] for name in made.operand_names("touches"))
     held: dict[tuple[int, int], Any] = {}
     count = made.clauses["touches"](held, *columns)
-    return [(Space(held[k, 0]), *np.broadcast_arrays(held[k, 1], held[k, 2]), bool(held[k, 3])) for k in range(count)]
+    found = []
+    for k in range(count):
+        first, end = np.broadcast_arrays(held[k, 1], held[k, 2])
+        found.append((Space(held[k, 0]), first, end, bool(held[k, 3])))
+    return found
 
 
 def _message(
@@ -45,7 +49,7 @@ def _message(
 ) -> str:
     verb, unit = ("writes" if is_write else "reads"), ("words" if space == Space.ACC else "bytes")
     text = f"{place(program, at)} {verb} {space.name.lower()} {touched[0]} to {touched[1]}"
-    if 0 <= touched[0] and touched[1] <= size:
+    if touched[0] >= 0 and touched[1] <= size:
         return f"{text}, but the first {program.constants.size} bytes are constants"
     return f"{text}, which holds {size} {unit}"
 

@@ -1,8 +1,8 @@
 """Compilation with Numba: how kernels are made and where compiled code is kept between processes.
 
-Compiled code is kept in a folder named after everything it depends on: the sources, Numba's version, the processor's
-features and the environment's choice of another processor. Each file has a checksum beside it; a damaged file is removed
-and made again. Where no folder can be written, code is compiled in each process.
+Compiled code is kept in a folder named after everything it depends on: the sources, Numba's version, the
+processor's features and the environment's choice of another processor. Each file has a checksum beside it; a
+damaged file is removed and made again. Where no folder can be written, code is compiled in each process.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from typing import Any, TypeVar
 import llvmlite.binding as llvm
 import numba
 
+typeof: Callable[[Any], Any] = numba.typeof
+settings: Any = numba.config
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parent
 SOURCES = (PACKAGE, PACKAGE / "kernels", PACKAGE / "array")
 CHOICES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
-OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
 def kernel(function: F) -> F:
@@ -56,7 +59,7 @@ class Entry:
 
 
 def _compile(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
-    types = tuple(numba.typeof(a) for a in args)
+    types = tuple(typeof(a) for a in args)
     folder = cache_folder()
     if folder is not None:
         try:
@@ -80,12 +83,12 @@ def _compile_cached(function: Callable[..., Any], types: tuple[Any, ...], folder
 
 def _with_folder(function: Callable[..., Any], folder: Path) -> Any:
     """Return a dispatcher that keeps its code in `folder`; Numba reads its setting only while the decorator runs."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(folder)
     try:
         return numba.njit(cache=True, **OPTIONS)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
 
 
 def _files(folder: Path) -> list[Path]:

@@ -28,8 +28,8 @@ from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 class Values:
     """What a run computed: outputs as the model's dtype, the integers behind them, and DRAM as the run left it.
 
-    `kept` are the integers of the regions asked for, each read when it was complete. `dram` is the machine's own memory:
-    another run of the same Machine changes it.
+    `kept` are the integers of the regions asked for, each read when it was complete. `dram` is the machine's own
+    memory: another run of the same Machine changes it.
     """
 
     outputs: Mapping[str, Array]

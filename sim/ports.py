@@ -15,12 +15,12 @@ from accelc.program import Port
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
-RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-(1 << 31), (1 << 31) - 1)}
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-2147483648, 2147483647)}
 EXCESS = {"int8": 128, "uint8": 0}
 
 
 def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]) -> None:
-    """Put every input in its place; raise InputError for a missing or unknown name, a wrong shape or dtype, or a NaN."""
+    """Put every input in its place; raise InputError for a name, shape or dtype that does not fit, or a NaN."""
     known = {port.name: port for port in ports}
     listed = ", ".join(f"'{name}'" for name in known)
     for name in inputs:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.ir import copy, copy_byte, fill
+from accelc.sim.kernels.ir import address, copy, copy_byte, fill
 
 SHORT = 16  # below this many bytes a loop beats a call of memcpy
 
@@ -37,12 +35,12 @@ def fill_runs(to: int, to_step: int, value: int, count: int, bytes_: int) -> Non
 
 @kernel
 def load(
-    m: Memory, src: int, dst: int, rows: int, cols: int, bytes: int, pad_value: int, src_row: int, dst_row: int,
+    m: Memory, src: int, dst: int, rows: int, cols: int, bytes: int, pad_value: int, src_row: int, dst_row: int,  # noqa: A002
     src_col: int, dst_col: int, pad_top: int, pad_left: int, pad_bottom: int, pad_right: int,
 ) -> None:
     """DRAM to the activation buffer, with a frame of padding."""
-    source = np.int64(m.dram.ctypes.data) + src
-    to = np.int64(m.act.ctypes.data) + dst
+    source = address(m.dram) + src
+    to = address(m.act) + dst
     width = pad_left + cols + pad_right
     if width == cols and rows > 1 and cols * bytes == src_row == dst_row and src_col == bytes == dst_col:
         fill_runs(to, dst_col, pad_value, pad_top * cols, bytes)
@@ -60,19 +58,19 @@ def load(
 
 
 @kernel
-def load_weights(m: Memory, src: int, dst: int, bytes: int) -> None:
+def load_weights(m: Memory, src: int, dst: int, bytes: int) -> None:  # noqa: A002
     """DRAM to the weight buffer."""
-    copy(np.int64(m.wgt.ctypes.data) + dst, np.int64(m.dram.ctypes.data) + src, bytes)
+    copy(address(m.wgt) + dst, address(m.dram) + src, bytes)
 
 
 @kernel
 def store(
-    m: Memory, dst: int, src: int, rows: int, cols: int, bytes: int, dst_row: int, src_row: int, dst_col: int,
+    m: Memory, dst: int, src: int, rows: int, cols: int, bytes: int, dst_row: int, src_row: int, dst_col: int,  # noqa: A002
     src_col: int,
 ) -> None:
     """The activation buffer to DRAM."""
-    to = np.int64(m.dram.ctypes.data) + dst
-    source = np.int64(m.act.ctypes.data) + src
+    to = address(m.dram) + dst
+    source = address(m.act) + src
     if cols * bytes == src_row == dst_row and src_col == bytes == dst_col:
         copy(to, source, rows * cols * bytes)
         return

@@ -1,4 +1,4 @@
-"""The micro-kernel of the MAC array: exact unsigned x signed byte products of a strip of pixels and one or two weight blocks."""
+"""The micro-kernel of the MAC array: exact unsigned x signed products of a strip of pixels and one or two blocks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from accelc.sim.kernels.ir import I8, I16, I32, I64, LANES, declare, features, load, repeat, splat, store, vector
+from accelc.sim.kernels.ir import (
+    I8,
+    I16,
+    I32,
+    I64,
+    LANES,
+    declare,
+    emitted,
+    features,
+    load,
+    repeat,
+    splat,
+    store,
+    vector,
+)
 
 STRIP = 8  # most pixels of one call
 WORDS = vector(I32, LANES)
@@ -17,7 +30,7 @@ HALVES = vector(I16, 2 * LANES)
 ARGS = 11  # to, to_col, act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes; then accumulate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@emitted
 def dot(
     _typing: Any, _blocks: Any, _strip: Any, _to: Any, _to_col: Any, _act: Any, _act_col: Any, _taps_y: Any,
     _taps_x: Any, _tap_row: Any, _tap_col: Any, _quads: Any, _weights: Any, _block_bytes: Any, _accumulate: Any,

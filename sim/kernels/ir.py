@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,11 @@ from numba.extending import intrinsic
 I64, I32, I16, I8, I1 = (ir.IntType(bits) for bits in (64, 32, 16, 8, 1))
 F32, F64 = ir.FloatType(), ir.DoubleType()
 LANES = 16  # int32 lanes of one weight block
+
+
+def emitted(function: Callable[..., Any]) -> Any:
+    """Make a function that emits code callable from kernels, whose types are not those of its definition."""
+    return intrinsic(function)
 
 
 def features(context: Any) -> set[str]:
@@ -46,7 +51,8 @@ def store(bd: ir.IRBuilder, value: ir.Value, address: ir.Value, offset: int = 0)
 def splat(bd: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
     """Return a vector with the scalar in every lane."""
     empty = ir.Constant(vector(scalar.type, lanes), ir.Undefined)
-    return bd.shuffle_vector(bd.insert_element(empty, scalar, I32(0)), empty, ir.Constant(vector(I32, lanes), [0] * lanes))
+    first = bd.insert_element(empty, scalar, I32(0))
+    return bd.shuffle_vector(first, empty, ir.Constant(vector(I32, lanes), [0] * lanes))
 
 
 @contextmanager
@@ -64,7 +70,7 @@ def repeat(bd: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
     bd.position_at_end(after)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@emitted
 def copy(_typing: Any, _to: Any, _source: Any, _count: Any) -> Any:
     """Copy `count` bytes between integer addresses; the ranges must not overlap."""
 
@@ -77,7 +83,7 @@ def copy(_typing: Any, _to: Any, _source: Any, _count: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@emitted
 def fill(_typing: Any, _to: Any, _value: Any, _count: Any) -> Any:
     """Set `count` bytes at an integer address to `value`."""
 
@@ -90,7 +96,7 @@ def fill(_typing: Any, _to: Any, _value: Any, _count: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@emitted
 def rint(_typing: Any, _value: Any) -> Any:
     """Return a float32 rounded to an integer, half to even; becomes a vector instruction where there is one."""
 
@@ -100,7 +106,7 @@ def rint(_typing: Any, _value: Any) -> Any:
     return types.float32(types.float32), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@emitted
 def fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
     """Return a * b + c of float32 values, rounded once."""
 
@@ -113,7 +119,7 @@ def fma(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
 
 
 def _fma_by_odd_rounding(bd: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-    """Emit fma in float64: the product is exact, the sum is rounded to odd, so that rounding again to float32 is right."""
+    """Emit fma in float64: an exact product, a sum rounded to odd, which the rounding to float32 cannot misread."""
     p = bd.fmul(bd.fpext(a, F64), bd.fpext(b, F64))
     q = bd.fpext(c, F64)
     total = bd.fadd(p, q)
@@ -126,7 +132,7 @@ def _fma_by_odd_rounding(bd: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value
     return bd.fptrunc(bd.bitcast(bd.select(inexact_even, odd, bits), F64), F32)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@emitted
 def copy_byte(_typing: Any, _to: Any, _source: Any) -> Any:
     """Copy one byte between integer addresses."""
 
@@ -135,3 +141,13 @@ def copy_byte(_typing: Any, _to: Any, _source: Any) -> Any:
         return _context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
+
+
+@emitted
+def address(_typing: Any, array: Any) -> Any:
+    """Return the integer address of an array's first element."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, sig: Any, args: Any) -> Any:
+        return bd.ptrtoint(context.make_array(sig.args[0])(context, bd, args[0]).data, I64)
+
+    return types.int64(array), codegen

@@ -7,12 +7,13 @@ import numpy as np
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
 from accelc.sim.kernels.dot import STRIP, dot
+from accelc.sim.kernels.ir import address
 
 
 @kernel
-def conv(
+def conv(  # dataflow is a matter of time alone
     m: Memory, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int,
-    tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, dataflow: int, groups: int,
+    tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, dataflow: int, groups: int,  # noqa: ARG001
     act_group: int,
 ) -> None:
     """Tile of a convolution: two blocks of 16 channels stay in the cache while strips of pixels stream past."""
@@ -28,9 +29,9 @@ def conv(
         taps_x = 1
     block = taps_y * taps_x * depth * 16
     strips = (cols + STRIP - 1) // STRIP
-    to = np.int64(m.acc.ctypes.data) + 4 * acc
-    pixels = np.int64(m.act.ctypes.data) + act
-    weights = np.int64(m.wgt.ctypes.data) + wgt
+    to = address(m.acc) + 4 * acc
+    pixels = address(m.act) + act
+    weights = address(m.wgt) + wgt
     for g in range(groups):
         for j in range(0, n // 16, 2):
             for y in range(rows):

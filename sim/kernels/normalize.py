@@ -1,4 +1,4 @@
-"""Fast forms of the instructions that normalize across channels; their plain definitions stand in accelc.isa.normalize."""
+"""Fast forms of the instructions that normalize across channels, which accelc.isa.normalize defines."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def softmax(
     for p in range(pixels):
         values = m.act[src + p * src_col : src + p * src_col + n]
         out = m.act[dst + p * dst_col : dst + p * dst_col + n]
-        top = np.uint8(0)
+        top = np.int64(0)
         for j in range(n):
-            top = max(top, values[j])
+            top = np.int64(max(top, np.int64(values[j])))
         total = np.int64(0)
         for j in range(n):
-            total += np.int64(held[np.int64(top) - np.int64(values[j])])
-        over = np.float64(max(total, 1))
+            total += np.int64(held[top - np.int64(values[j])])
+        over = np.float64(max(total, np.int64(1)))
         for j in range(n):
-            real = np.float64(held[np.int64(top) - np.int64(values[j])]) * factor / over
+            real = np.float64(held[top - np.int64(values[j])]) * factor / over
             out[j] = np.uint8(min(np.rint(real) + np.float64(zero_dst), 255.0))
 
 
 @kernel
 def power_row(t: npt.NDArray[np.float64], exponent: float, result: npt.NDArray[np.float64]) -> None:
-    """result[j] = power(t[j], exponent): the steps of accelc.isa.normalize.power, taking float64s apart by their bits."""
+    """Do result[j] = power(t[j], exponent) as accelc.isa.normalize does, taking float64s apart by their bits."""
     bits, made = t.view(np.int64), result.view(np.int64)
     for j in range(len(t)):
         made[j] = (bits[j] & SIGN_AND_FRACTION) | HALF_EXPONENT

@@ -46,11 +46,11 @@ def fixed(total: int, multiplier: int, shift: int) -> int:
     """Return the int32 total times multiplier / 2^31, shifted: see requantize_fixed."""
     right = min(max(shift, 0), 40)
     left = min(max(-shift, 0), 32)
-    total = np.int64(np.int32(total << left))
+    total = int(np.int32(total << left))
     product = total * multiplier
     upper = product + (1073741824 if product >= 0 else 1 - 1073741824)
     doubled = min(upper >> 31 if upper >= 0 else -((-upper) >> 31), 2147483647)
-    mask = (np.int64(1) << right) - 1
+    mask = (1 << right) - 1
     threshold = (mask >> 1) + (1 if doubled < 0 else 0)
     return (doubled >> right) + (1 if (doubled & mask) > threshold else 0)
 
@@ -68,8 +68,8 @@ def requantize_fixed(
         sums = m.acc[acc + p * acc_col : acc + p * acc_col + n]
         out = m.act[dst + p * dst_col : dst + p * dst_col + n]
         for j in range(n):
-            total = np.int64(np.int32(sums[j] + bias[j]))
-            value = fixed(total, np.int64(multiplier[j]), np.int64(shift[j])) + zero_point
+            total = int(np.int32(sums[j] + bias[j]))
+            value = fixed(total, int(multiplier[j]), int(shift[j])) + zero_point
             out[j] = np.uint8(min(max(value, low), high))
 
 

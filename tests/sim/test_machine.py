@@ -52,7 +52,7 @@ def test_values_give_any_tensor_in_dram() -> None:
 
 def test_a_program_for_another_chip_is_refused() -> None:
     """The message names both chips."""
-    with pytest.raises(ProgramError, match="compiled for chip 'edge'.*not for 'gemmini'"):
+    with pytest.raises(ProgramError, match=r"compiled for chip 'edge'.*not for 'gemmini'"):
         Machine(conv_program(WEIGHTS, 0.003, 7), load_chip("gemmini"))
 
 

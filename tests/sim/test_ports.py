@@ -20,7 +20,13 @@ FLOAT = Port("x", (2, 3, 2, 4), "float32", "int8", 0.25, 5, 16, (2, 2, 4, 3), 8)
 
 @pytest.mark.parametrize(
     ("shape", "extents"),
-    [((2, 3, 2, 4), (2, 2, 4, 3)), ((2, 3, 4), (2, 1, 4, 3)), ((2, 3), (2, 1, 1, 3)), ((3,), (1, 1, 1, 3)), ((), (1,) * 4)],
+    [
+        ((2, 3, 2, 4), (2, 2, 4, 3)),
+        ((2, 3, 4), (2, 1, 4, 3)),
+        ((2, 3), (2, 1, 1, 3)),
+        ((3,), (1, 1, 1, 3)),
+        ((), (1, 1, 1, 1)),
+    ],
 )
 @pytest.mark.parametrize("stored", ["int8", "uint8", "int32"])
 def test_integers_come_back(shape: tuple[int, ...], extents: tuple[int, int, int, int], stored: str) -> None:
@@ -40,7 +46,8 @@ def test_integers_come_back(shape: tuple[int, ...], extents: tuple[int, int, int
 def test_int8_is_stored_in_excess_128_with_channels_last() -> None:
     """-128 is byte 0, 127 byte 255; channel 1 of pixel 0 is the second byte."""
     dram = np.zeros(64, np.uint8)
-    write_port(dram, Port("t", (1, 2, 1, 2), "int8", "int8", 1.0, 0, 0, (1, 1, 2, 2), 4), np.array([[[[-128, 0]], [[127, 1]]]], np.int8))
+    port = Port("t", (1, 2, 1, 2), "int8", "int8", 1.0, 0, 0, (1, 1, 2, 2), 4)
+    write_port(dram, port, np.array([[[[-128, 0]], [[127, 1]]]], np.int8))
     assert dram[:8].tolist() == [0, 255, 0, 0, 128, 129, 0, 0]
 
 
@@ -51,7 +58,10 @@ def test_floats_are_quantized_half_to_even_and_saturate() -> None:
     assert quantize(port, values).tolist() == [5, 5, 7, 127, -128, 5]
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=16), st.integers(0, 255), st.sampled_from([0.1, 3.0, 1e-38]))
+FLOATS = st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=16)
+
+
+@given(FLOATS, st.integers(0, 255), st.sampled_from([0.1, 3.0, 1e-38]))
 def test_quantization_is_the_onnx_rule(values: list[float], zero: int, scale: float) -> None:
     """The port's quantization equals ONNX's own reference QuantizeLinear wherever that one does not overflow."""
     port = Port("x", (len(values),), "float32", "uint8", scale, zero, 0, (1, 1, 1, len(values)), len(values))
