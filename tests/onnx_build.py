@@ -49,7 +49,8 @@ def node(op: str, inputs: str, outputs: str = "y", **attrs: Any) -> onnx.NodePro
     """Return a node; operands are given as one string of names, "_" for one left out."""
     names = ["" if n == "_" else n for n in inputs.split()]
     domain = attrs.pop("domain", "")
-    return helper.make_node(op, names, outputs.split(), name=f"{op.lower()}_{outputs.split()[0]}", domain=domain, **attrs)
+    results = outputs.split()
+    return helper.make_node(op, names, results, name=f"{op.lower()}_{results[0]}", domain=domain, **attrs)
 
 
 def feeds(built: onnx.ModelProto, graph: Graph, seed: int = 0) -> dict[str, Array]:

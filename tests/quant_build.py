@@ -86,7 +86,8 @@ def residual() -> onnx.ModelProto:
         node("Flatten", "g", "f"),
         node("Gemm", "f w3 b3", "y", transB=1),
     ]
-    weights = {"w0": (8, 3, 3, 3), "b0": (8,), "w1": (8, 8, 3, 3), "b1": (8,), "w2": (8, 8, 3, 3), "w3": (5, 8), "b3": (5,)}
+    weights = {"w0": (8, 3, 3, 3), "b0": (8,), "w1": (8, 8, 3, 3), "b1": (8,), "w2": (8, 8, 3, 3), "w3": (5, 8)}
+    weights["b3"] = (5,)
     constants = {n: const(i, *s) for i, (n, s) in enumerate(weights.items())}
     return model(nodes, {"x": (1, 3, 16, 16)}, constants=constants)
 

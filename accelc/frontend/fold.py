@@ -38,10 +38,9 @@ def fold(b: Builder, node: Node) -> bool:
 
 def checked(data: Array, name: str) -> Tensor:
     """Return a constant tensor; raise ModelError when it holds NaN, or infinity beside other values."""
-    if data.dtype.kind == "f":
-        broken = np.isnan(data).any() or (data.size > 1 and not np.isfinite(data).all())
-        if broken:
-            raise ModelError(f"constant '{name}' holds NaN or infinite values")
+    # One infinite number alone may be a bound that is meant to hold nothing back.
+    if data.dtype.kind == "f" and not np.isfinite(data).all() and (data.size > 1 or np.isnan(data).any()):
+        raise ModelError(f"constant '{name}' holds NaN or infinite values")
     return _as_tensor(name, data)
 
 

@@ -120,7 +120,11 @@ LOWERINGS = (
         matmul_integer,
         ("fc",),
         (),
-        (_DYNAMIC, "inputs of another rank than 2", "sums that are not a graph output (except behind DynamicQuantizeLinear)"),
+        (
+            _DYNAMIC,
+            "inputs of another rank than 2",
+            "sums that are not a graph output (except behind DynamicQuantizeLinear)",
+        ),
         integer=True,
     ),
 )

@@ -8,6 +8,7 @@ from accelc.passes.fold_batch_norm import fold_batch_norm
 from accelc.passes.fold_bias import fold_bias
 from accelc.passes.fold_pad import fold_pad
 from accelc.passes.fuse_activation import fuse_activation
+from accelc.passes.lower_rank import lower_rank
 from accelc.passes.merge_moves import merge_moves
 from accelc.passes.quantize_bias import quantize_bias
 from accelc.passes.remove_dead import remove_dead
@@ -25,6 +26,9 @@ PASSES = (
     fuse_activation,
     spread_quantization,
     align_quantization,
+    remove_noops,
+    merge_moves,
+    lower_rank,
     remove_noops,
     merge_moves,
     remove_dead,

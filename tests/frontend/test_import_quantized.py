@@ -211,13 +211,35 @@ def test_dynamically_quantized_network_keeps_int8_weights(per_channel: bool, tmp
     np.testing.assert_allclose(execute(graph, x)["y"], execute(plain, x)["y"], atol=0.2)
 
 
-def test_refusals_name_node_and_remedy() -> None:
-    scales = {"s3": np.float32([0.1, 0.2])}
-    with pytest.raises(UnsupportedError, match=r"quantizelinear_y.*per channel.*int8 or uint8 activations"):
-        import_onnx(qdq([node("QuantizeLinear", "x s3", axis=1)], scales, out_kind=TensorProto.UINT8))
-    with pytest.raises(UnsupportedError, match=r"quantizelinear_y.*int16.*int8 or uint8 would work"):
-        wide = {"z16": np.int16(0)}
-        import_onnx(qdq([node("QuantizeLinear", "x s z16")], wide, opset=21, out_kind=TensorProto.INT16))
+@pytest.mark.parametrize(
+    ("quantizer", "constants", "opset", "kind", "message"),
+    [
+        (
+            node("QuantizeLinear", "x s3", axis=1),
+            {"s3": np.float32([0.1, 0.2])},
+            13,
+            TensorProto.UINT8,
+            r"quantizelinear_y.*per channel.*int8 or uint8 activations",
+        ),
+        (
+            node("QuantizeLinear", "x s z16"),
+            {"z16": np.int16(0)},
+            21,
+            TensorProto.INT16,
+            r"quantizelinear_y.*int16.*int8 or uint8 would work",
+        ),
+    ],
+)
+def test_quantize_refusals_name_node_and_remedy(
+    quantizer: onnx.NodeProto, constants: dict[str, Array], opset: int, kind: int, message: str
+) -> None:
+    built = qdq([quantizer], constants, opset=opset, out_kind=kind)
+    with pytest.raises(UnsupportedError, match=message):
+        import_onnx(built)
+
+
+def test_qoperator_refusal_names_node_and_remedy() -> None:
+    pool = node("QLinearAveragePool", "x s z s z", domain="com.microsoft", kernel_shape=[2, 2], channels_last=1)
+    built = qdq([pool], kind=TensorProto.UINT8, out_kind=TensorProto.UINT8, out_shape=["a", "b", "c", "d"])
     with pytest.raises(UnsupportedError, match=r"qlinearaveragepool_y.*channels_last=1.*channels_last=0 would work"):
-        pool = node("QLinearAveragePool", "x s z s z", domain="com.microsoft", kernel_shape=[2, 2], channels_last=1)
-        import_onnx(qdq([pool], kind=TensorProto.UINT8, out_kind=TensorProto.UINT8, out_shape=["a", "b", "c", "d"]))
+        import_onnx(built)
