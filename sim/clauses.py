@@ -14,6 +14,7 @@ from accelc.sim.jit import entry, kernel
 Ints = npt.NDArray[np.int64]
 
 MAX_TOUCHED = 6
+KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x40, 0x7f)
 cycles_conv = kernel(TABLE[0x10].clauses["cycles"])
 cycles_depthwise = kernel(TABLE[0x11].clauses["cycles"])
 cycles_requantize = kernel(TABLE[0x20].clauses["cycles"])
@@ -25,6 +26,8 @@ cycles_lookup = kernel(TABLE[0x25].clauses["cycles"])
 cycles_max_pool = kernel(TABLE[0x30].clauses["cycles"])
 cycles_avg_pool = kernel(TABLE[0x31].clauses["cycles"])
 cycles_mean = kernel(TABLE[0x32].clauses["cycles"])
+cycles_softmax = kernel(TABLE[0x33].clauses["cycles"])
+cycles_lrn = kernel(TABLE[0x34].clauses["cycles"])
 touches_load = kernel(TABLE[0x01].clauses["touches"])
 touches_load_weights = kernel(TABLE[0x02].clauses["touches"])
 touches_store = kernel(TABLE[0x03].clauses["touches"])
@@ -39,6 +42,8 @@ touches_lookup = kernel(TABLE[0x25].clauses["touches"])
 touches_max_pool = kernel(TABLE[0x30].clauses["touches"])
 touches_avg_pool = touches_max_pool
 touches_mean = kernel(TABLE[0x32].clauses["touches"])
+touches_softmax = kernel(TABLE[0x33].clauses["touches"])
+touches_lrn = kernel(TABLE[0x34].clauses["touches"])
 events_load = kernel(TABLE[0x01].clauses["events"])
 events_load_weights = kernel(TABLE[0x02].clauses["events"])
 events_store = kernel(TABLE[0x03].clauses["events"])
@@ -53,6 +58,8 @@ events_lookup = kernel(TABLE[0x25].clauses["events"])
 events_max_pool = kernel(TABLE[0x30].clauses["events"])
 events_avg_pool = events_max_pool
 events_mean = kernel(TABLE[0x32].clauses["events"])
+events_softmax = kernel(TABLE[0x33].clauses["events"])
+events_lrn = kernel(TABLE[0x34].clauses["events"])
 
 
 @entry
@@ -82,6 +89,10 @@ def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
             out[i, 0], out[i, 1], out[i, 2] = cycles_avg_pool(c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
         elif opcode == 0x32:
             out[i, 0], out[i, 1], out[i, 2] = cycles_mean(c, rows[i, 2], rows[i, 3])
+        elif opcode == 0x33:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_softmax(c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x34:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_lrn(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
 
 
 @entry
@@ -117,6 +128,10 @@ def touches(opcodes: Ints, rows: Ints, out: Ints, count: Ints) -> None:
             count[i] = touches_avg_pool(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19])
         elif opcode == 0x32:
             count[i] = touches_mean(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
+        elif opcode == 0x33:
+            count[i] = touches_softmax(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
+        elif opcode == 0x34:
+            count[i] = touches_lrn(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
 
 
 @entry
@@ -152,3 +167,7 @@ def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> 
             events_avg_pool(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
         elif opcode == 0x32:
             events_mean(counts[layers[i]], c, rows[i, 2], rows[i, 3])
+        elif opcode == 0x33:
+            events_softmax(counts[layers[i]], c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x34:
+            events_lrn(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])

@@ -59,7 +59,8 @@ CALLS = {
 
 def source() -> str:
     """Return the text of the module."""
-    return HEAD + "".join(_bindings(kind) for kind in KINDS) + "".join(_loop(kind) for kind in KINDS)
+    known = ", ".join(f"{opcode:#04x}" for opcode in sorted(TABLE))
+    return HEAD + f"KNOWN = ({known})\n" + "".join(_bindings(kind) for kind in KINDS) + "".join(_loop(kind) for kind in KINDS)
 
 
 def _priced(kind: str) -> list[Instruction]:

@@ -91,6 +91,8 @@ def time_program(program: Program, chip: Chip) -> Timeline:
     words = program.words
     queue = decode_queues(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
+        raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
     rows = decode_rows(words)
     parts = np.zeros((len(words), 3), np.int64)
     clauses.cycles(opcodes, rows, chip.timing, parts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,19 +37,16 @@ def perfetto(program: Program, chip: Chip, timeline: Timeline) -> str:
 def write_trace(path: str | Path, program: Program, chip: Chip, timeline: Timeline) -> Path:
     """Write the trace piece by piece into a file that appears only when whole; raise InputError if it cannot."""
     target = Path(path)
-    temporary: Path | None = None
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             file.writelines(pieces(program, chip, timeline))
         temporary.replace(target)
     except OSError as error:
         raise InputError(f"cannot write '{target}': {error.strerror}") from None
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return target
 
 
@@ -67,8 +63,9 @@ def _events(program: Program, chip: Chip, timeline: Timeline) -> Iterator[Event]
     yield _metadata("process_name", 0, f"{program.name} on {chip.name}")
     for queue in Queue:
         yield _metadata("thread_name", int(queue), queue.name)
-    names = _names(program)
-    for i, word in enumerate(decode(program.words)):
+    words = decode(program.words)
+    names = _names(program, words)
+    for i, word in enumerate(words):
         yield _slice(i, word, names, chip.clock_mhz, timeline)
     yield from _bandwidth(chip, timeline)
 
@@ -77,10 +74,9 @@ def _metadata(kind: str, track: int, name: str) -> Event:
     return {"ph": "M", "name": kind, "pid": PROCESS, "tid": track, "args": {"name": name}}
 
 
-def _names(program: Program) -> list[str]:
+def _names(program: Program, words: list[Word]) -> list[str]:
     """Return "layer · instruction" for each instruction."""
     layers = [layer.name for layer in program.layers] or [program.name]
-    words = decode(program.words)
     return [f"{layers[k]} · {word.instruction.name}" for k, word in zip(rows_of_layers(program), words, strict=True)]
 
 

@@ -28,7 +28,7 @@ def word(name: str, wait: Mapping[Queue, int] | None = None, **operands: int | f
     made = by_name(name)
     filled: dict[str, int | float] = {f.name: 1.0 if f.operand.real else 0 for f in made.fields}
     ones = ("rows", "cols", "bytes", "pixels", "n", "groups", "taps_y", "taps_x", "in_rows", "in_cols")
-    filled |= {k: 1 for k in (*ones, "kernel_y", "kernel_x", "stride_y", "stride_x", "dilation_y", "dilation_x")}
+    filled |= dict.fromkeys((*ones, "kernel_y", "kernel_x", "stride_y", "stride_x", "dilation_y", "dilation_x"), 1)
     filled |= {"depth": 4, **({"n": 16} if name == "conv" else {}), **operands}
     return make(made, wait, **{f.name: filled[f.name] for f in made.fields})
 

@@ -1,0 +1,120 @@
+"""Energy tables: every value has a source, 16 nm follows its rule, and counts become joules as the rules say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from accelc.chip import Chip, load_chip
+from accelc.energy import COMPONENTS, Entry, energy_of, load_table, tables
+from accelc.energy.model import leakage_watts, sram_pj_per_byte
+from accelc.energy.table import parse_table
+from accelc.errors import ChipError
+from accelc.isa import events as ev
+
+EDGE = load_chip("edge")
+MINIMAL = "name = 'x'\ndescription = 'x'\nnode_nm = 16\nvoltage_v = 0.8\n"
+
+
+def counts(**given: int) -> np.ndarray:
+    return np.array([given.get(name, 0) for name in ev.NAMES], np.int64)
+
+
+def changed(part: str, key: str, value: object) -> Chip:
+    values = EDGE.model_dump(exclude_none=True)
+    (values if part == "" else values[part])[key] = value
+    return Chip.model_validate(values)
+
+
+def test_the_shipped_tables_load_and_shipped_chips_find_theirs() -> None:
+    assert tables() == ("16nm", "45nm", "7nm")
+    for name in ("edge", "gemmini"):
+        assert set(energy_of(load_chip(name), counts(mac=1), 1)) == set(COMPONENTS)
+
+
+@pytest.mark.parametrize("part", ["mac", "register_bit", "vector_op", "instruction", "pe_leakage", "sram_leakage"])
+def test_16nm_is_interpolated_geometrically(part: str) -> None:
+    old, new, mid = (getattr(load_table(name), part) for name in ("45nm", "7nm", "16nm"))
+    share = math.log(16 / 7) / math.log(45 / 7)
+    assert mid.value == pytest.approx(new.value * (old.value / new.value) ** share, rel=0.005)  # three digits
+    assert mid.confidence != "published"
+
+
+def test_16nm_srams_are_interpolated_geometrically() -> None:
+    share = math.log(16 / 7) / math.log(45 / 7)
+    for old, new, mid in zip(*(load_table(name).sram for name in ("45nm", "7nm", "16nm")), strict=True):
+        assert old.capacity_bytes == new.capacity_bytes == mid.capacity_bytes
+        assert mid.value == pytest.approx(new.value * (old.value / new.value) ** share, rel=0.005)
+
+
+def test_sram_energy_passes_through_the_points_and_grows() -> None:
+    table = load_table("45nm")
+    # Horowitz: 64 bits cost 10, 20 and 100 pJ
+    assert [sram_pj_per_byte(table, kib << 10) for kib in (8, 32, 1024)] == pytest.approx([1.25, 2.5, 12.5])
+    # from 8 to 32 KiB energy doubles as capacity grows fourfold: the square root; at 16 KiB 1.25 * sqrt(2)
+    assert sram_pj_per_byte(table, 16 << 10) == pytest.approx(1.25 * math.sqrt(2))
+    assert sram_pj_per_byte(table, 1 << 10) == 1.25
+    sizes = [1 << k for k in range(13, 25)]
+    energies = [sram_pj_per_byte(table, size) for size in sizes]
+    assert energies == sorted(energies)
+
+
+def test_counts_become_joules_by_hand() -> None:
+    chip = changed("", "energy", "45nm")
+    n = counts(mac=1000, pe_register_bits=40_000, vector_op=10, instruction=2, dram_read_bytes=64, dram_activate=1)
+    energy = energy_of(chip, n, cycles=0, host_seconds=0.5)
+    # 1000 * 0.3; 40,000 * 0.009; 10 * 0.9; 2 * 80; LPDDR4: 512 bits * 8.5 + 1205 pJ; 0.5 s * 1 W
+    expected = {"mac": 300e-12, "registers": 360e-12, "vector": 9e-12, "instruction": 160e-12, "dram": 5557e-12}
+    for name, joules in expected.items():
+        assert energy[name] == pytest.approx(joules)
+    assert energy["host"] == 0.5
+    assert energy["leakage"] == energy["act_buffer"] == 0
+
+
+def test_buffers_are_priced_by_their_capacity() -> None:
+    n = counts(act_read_bytes=100, act_write_bytes=28, acc_read_words=16, acc_write_words=16)
+    energy = energy_of(EDGE, n, 0)
+    table = load_table("16nm")
+    assert energy["act_buffer"] == pytest.approx(128e-12 * sram_pj_per_byte(table, 524288))
+    assert energy["acc_buffer"] == pytest.approx(128e-12 * sram_pj_per_byte(table, 131072))
+
+
+def test_leakage_grows_with_time_and_counts_a_unified_scratchpad_once() -> None:
+    table = load_table("16nm")
+    gemmini = load_chip("gemmini")
+    watts = 256 * table.pe_leakage.value + (262144 + 65536) * table.sram_leakage.value
+    assert leakage_watts(gemmini, table) == pytest.approx(watts)
+    assert energy_of(gemmini, counts(), 2_000_000)["leakage"] == pytest.approx(watts * 0.002)
+
+
+def test_every_figure_has_a_source_and_a_unit() -> None:
+    for name in tables():
+        for _, value in load_table(name):
+            for entry in [value] if isinstance(value, Entry) else value if isinstance(value, list) else []:
+                assert len(entry.source) > 20
+    for dram in load_table("45nm").dram.values():
+        assert all(len(part.source) > 20 for part in (dram.read, dram.write, dram.activate))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "energy table 'mine' is not TOML"),
+        (MINIMAL, "energy table 'mine': missing key 'mac'"),
+        (MINIMAL + "volts = 1", "energy table 'mine': "),
+        (MINIMAL + "[mac]\nvalue = -1\nunit = 'pJ'\nper = 'x'\nbits = 8\nsource = 'x'\nconfidence = 'assumed'", "mac.value"),
+    ],
+)
+def test_a_bad_table_is_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(ChipError) as caught:
+        parse_table(text, "mine")
+    assert message in str(caught.value)
+
+
+def test_unknown_tables_and_memories_are_refused() -> None:
+    with pytest.raises(ChipError, match=r"energy table '3nm' is neither a file nor a shipped table \(16nm, 45nm, 7nm\)"):
+        energy_of(changed("", "energy", "3nm"), counts(), 0)
+    with pytest.raises(ChipError, match=r"dram.kind='core memory' has no entry .* known: DDR3, DDR4"):
+        energy_of(changed("dram", "kind", "core memory"), counts(), 0)

@@ -1,0 +1,109 @@
+"""The fast model equals the plain one, instruction by instruction, on random programs and chips."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelc.chip import Chip
+from accelc.errors import MachineError
+from accelc.isa import Queue, Word
+from accelc.sim.stalls import stalls
+from accelc.sim.timing import time_program
+from tests.sim.plain_timing import PlainTiming
+from tests.sim.programs import H, L, M, S, V, chip_with, program, word
+
+KINDS = {"load": L, "load_weights": L, "conv": M, "requantize": V, "add": V, "store": S, "host": H}
+small = st.integers(1, 4)
+
+
+@st.composite
+def chips(draw: st.DrawFn) -> Chip:
+    base = draw(st.sampled_from(("edge", "gemmini")))
+    ports = {"ports": draw(st.integers(1, 3)), "banks": draw(st.sampled_from((1, 2, 4)))}
+    names = ("act", "wgt", "acc") if base == "edge" else ("unified", "acc")
+    refresh = draw(st.sampled_from(((3904.0, 280.0), (120.0, 40.0))))
+    return chip_with(
+        base,
+        buffers=dict.fromkeys(names, ports),
+        array={"rows": draw(st.sampled_from((2, 16))), "cols": 4},
+        dma={
+            "outstanding": draw(small), "issue_cycles": draw(st.integers(0, 5)),
+            "bytes_per_cycle": draw(st.sampled_from((4, 16, 64))),
+        },
+        dram={
+            "banks": draw(st.sampled_from((1, 2, 8))), "row_bytes": draw(st.sampled_from((64, 256))),
+            "burst_ns": float(draw(st.integers(1, 8))), "activate_ns": float(draw(st.integers(1, 9))),
+            "precharge_ns": float(draw(st.integers(1, 9))), "access_ns": float(draw(st.integers(1, 9))),
+            "refresh_interval_ns": refresh[0], "refresh_ns": refresh[1],
+        },
+    )  # fmt: skip
+
+
+def _word(draw: st.DrawFn, name: str, wait: dict[Queue, int]) -> Word:
+    near = st.integers(0, 1500)
+    extents = {"rows": draw(small), "cols": draw(small), "bytes": draw(st.sampled_from((1, 16, 64, 200)))}
+    side, other = ("src", "dst") if name == "load" else ("dst", "src")
+    if name in ("load", "store"):
+        col = draw(st.sampled_from((extents["bytes"], 96)))
+        row = draw(st.sampled_from((col * extents["cols"], 700)))
+        strides = {f"{side}_col": col, f"{side}_row": row, f"{other}_col": extents["bytes"], f"{other}_row": 900}
+        pads = {"pad_top": draw(st.integers(0, 2))} if name == "load" else {}
+        return word(name, wait, **extents, **strides, **pads, **{side: draw(near), other: 30 * draw(near)})
+    if name == "load_weights":
+        return word(name, wait, bytes=extents["bytes"] * 3, src=draw(near), dst=30 * draw(near))
+    if name == "conv":
+        place = {"act": 30 * draw(near), "wgt": 30 * draw(near), "acc": 4 * draw(near)}
+        return word(name, wait, rows=draw(small), cols=draw(small), depth=8, n=16, acc_col=16, act_col=64, **place)
+    if name == "requantize":
+        place = {"acc": 4 * draw(near), "params": 4 * draw(near), "dst": 30 * draw(near)}
+        return word(name, wait, pixels=4 * draw(small), n=16, acc_col=16, dst_col=16, **place)
+    if name == "add":
+        return word(name, wait, pixels=8 * draw(small), n=8, a=30 * draw(near), b=30 * draw(near), dst=30 * draw(near))
+    return word(name, wait, index=draw(st.integers(0, 1)))
+
+
+@st.composite
+def word_lists(draw: st.DrawFn) -> list[Word]:
+    count = dict.fromkeys(Queue, 0)
+    words = []
+    for name in draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=14)):
+        # Waits look back only, so that no deadlock arises.
+        wait = {q: draw(st.integers(0, count[q])) for q in Queue if draw(st.booleans())}
+        words.append(_word(draw, name, wait))
+        count[KINDS[name]] += 1
+    return [*words, word("halt")] if draw(st.booleans()) else words
+
+
+@given(words=word_lists(), chip=chips())
+@settings(max_examples=300, deadline=None)
+def test_fast_timing_equals_the_plain_model(words: list[Word], chip: Chip) -> None:
+    made = program(words, layers=[k % 3 for k in range(len(words))], hosts=(1e-7, 3.3e-8))
+    fast, plain = time_program(made, chip), PlainTiming(made, chip).run()
+    assert fast.start.tolist() == plain.start
+    assert fast.end.tolist() == plain.end
+    assert fast.stolen.tolist() == plain.stolen
+    assert (int(fast.row_hits.sum()), int(fast.activates.sum())) == (plain.dram.hits, plain.dram.activates)
+
+
+@given(words=word_lists(), chip=chips())
+@settings(max_examples=200, deadline=None)
+def test_every_cycle_has_one_layer_and_one_cause(words: list[Word], chip: Chip) -> None:
+    made = program(words, layers=[k % 3 - 1 for k in range(len(words))], hosts=(1e-7, 3.3e-8))
+    timeline = time_program(made, chip)
+    causes = stalls(made, chip, timeline)
+    assert int(causes.sum()) == timeline.cycles
+    assert (causes >= 0).all()
+    assert int(causes[:, :3].sum()) == int(timeline.parts[timeline.queue == Queue.MAC].sum())
+
+
+@given(words=word_lists(), chip=chips())
+@settings(max_examples=50, deadline=None)
+def test_a_wait_for_more_instructions_than_exist_is_a_deadlock(words: list[Word], chip: Chip) -> None:
+    made = program([*words, word("store", {V: 100})], hosts=(1e-7, 3.3e-8))
+    try:
+        time_program(made, chip)
+    except MachineError as error:
+        assert "waits for 100 of VECTOR" in str(error)  # noqa: PT017
+    else:
+        raise AssertionError("no deadlock was found")

@@ -1,0 +1,45 @@
+"""The trace is JSON that shows every instruction once, in order, and the DRAM bytes that moved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from accelc.chip import load_chip
+from accelc.errors import InputError
+from accelc.sim.timing import time_program
+from accelc.sim.trace import perfetto, write_trace
+from tests.sim.programs import L, M, V, program, word
+
+EDGE = load_chip("edge")
+WORDS = [word("load", bytes=6400), word("conv", {L: 1}), word("requantize", {M: 1}), word("store", {V: 1}), word("halt")]
+PROGRAM = program(WORDS, layers=[0, 0, 1, 1, -1])
+TIMELINE = time_program(PROGRAM, EDGE)
+
+
+def test_slices_are_the_timeline() -> None:
+    events = json.loads(perfetto(PROGRAM, EDGE, TIMELINE))["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    assert [s["name"] for s in slices[:3]] == ["layer0 · load", "layer0 · conv", "layer1 · requantize"]
+    assert [round(s["ts"] * EDGE.clock_mhz) for s in slices] == TIMELINE.start.tolist()
+    assert [round((s["ts"] + s["dur"]) * EDGE.clock_mhz) for s in slices] == TIMELINE.end.tolist()
+    assert slices[1]["args"]["started_after"] == "0: layer0 · load"
+    assert slices[0]["args"]["operands"]["bytes"] == 6400
+
+
+def test_the_bandwidth_counter_integrates_to_the_bytes() -> None:
+    """Rounding to three decimals bounds the error: 0.0005 bytes a cycle."""
+    events = json.loads(perfetto(PROGRAM, EDGE, TIMELINE))["traceEvents"]
+    points = [(e["ts"] * EDGE.clock_mhz, e["args"]["bytes per cycle"]) for e in events if e["name"] == "DRAM read"]
+    moved = sum(rate * (after - at) for (at, rate), (after, _) in zip(points, points[1:], strict=False))
+    assert moved == pytest.approx(TIMELINE.dram_read_bytes, abs=0.0005 * TIMELINE.cycles)
+
+
+def test_the_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = write_trace(tmp_path / "t.json", PROGRAM, EDGE, TIMELINE)
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(perfetto(PROGRAM, EDGE, TIMELINE))
+    assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
+    with pytest.raises(InputError, match="cannot write"):
+        write_trace(tmp_path / "missing" / "t.json", PROGRAM, EDGE, TIMELINE)
