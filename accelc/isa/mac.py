@@ -61,13 +61,17 @@ def conv(
 
 
 @conv.rule
-def _(rows: int, cols: int, taps_y: int, taps_x: int, depth: int, n: int, groups: int, dataflow: int) -> str:
+def _(
+    rows: int, cols: int, taps_y: int, taps_x: int, depth: int, acc_col: int, n: int, groups: int, dataflow: int
+) -> str:
     if not (rows and cols and taps_y and taps_x and depth and n and groups):
         return "rows, cols, taps_y, taps_x, depth, n and groups must be at least 1"
     if depth % 4:
         return f"depth={depth} must be a multiple of 4"
     if n % 16:
         return f"n={n} must be a multiple of 16"
+    if rows * cols > 1 and acc_col < groups * n:
+        return f"acc_col={acc_col} must be at least groups*n={groups * n}, or pixels overlap"
     return "" if dataflow <= 1 else f"dataflow={dataflow} is not 0 (weight-stationary) or 1 (output-stationary)"
 
 
@@ -166,9 +170,11 @@ def depthwise(
 
 
 @depthwise.rule
-def _(rows: int, cols: int, taps_y: int, taps_x: int, n: int) -> str:
-    ok = rows and cols and taps_y and taps_x and n
-    return "" if ok else "rows, cols, taps_y, taps_x and n must be at least 1"
+def _(rows: int, cols: int, taps_y: int, taps_x: int, acc_col: int, n: int) -> str:
+    if not (rows and cols and taps_y and taps_x and n):
+        return "rows, cols, taps_y, taps_x and n must be at least 1"
+    overlap = rows * cols > 1 and acc_col < n
+    return f"acc_col={acc_col} must be at least n={n}, or pixels overlap" if overlap else ""
 
 
 @depthwise.cycles

@@ -139,10 +139,15 @@ def _events_window(e: Array, c: Timing, rows: int, cols: int, kernel_y: int, ker
 
 def _rule_window(
     rows: int, cols: int, in_rows: int, in_cols: int, kernel_y: int, kernel_x: int, stride_y: int, stride_x: int,
-    dilation_y: int, dilation_x: int, n: int,
+    dilation_y: int, dilation_x: int, n: int, src: int, src_row: int, src_col: int, dst: int, dst_col: int,
 ) -> str:
     extents = (rows, cols, in_rows, in_cols, kernel_y, kernel_x, stride_y, stride_x, dilation_y, dilation_x, n)
-    return "" if all(extents) else "every extent, stride and dilation must be at least 1"
+    if not all(extents):
+        return "every extent, stride and dilation must be at least 1"
+    src_end = src + (in_rows - 1) * src_row + (in_cols - 1) * src_col + n
+    dst_end = dst + (rows * cols - 1) * dst_col + n
+    overlap = src < dst_end and dst < src_end  # a window would read what another has written
+    return f"dst={dst} to {dst_end} overlaps src={src} to {src_end}" if overlap else ""
 
 
 for _made in (max_pool, avg_pool):
