@@ -60,7 +60,8 @@ CALLS = {
 def source() -> str:
     """Return the text of the module."""
     known = ", ".join(f"{opcode:#04x}" for opcode in sorted(TABLE))
-    return HEAD + f"KNOWN = ({known})\n" + "".join(_bindings(kind) for kind in KINDS) + "".join(_loop(kind) for kind in KINDS)
+    parts = [HEAD, f"KNOWN = ({known})\n", *map(_bindings, KINDS), *map(_loop, KINDS)]
+    return "".join(parts)
 
 
 def _priced(kind: str) -> list[Instruction]:

@@ -104,7 +104,7 @@ def test_every_figure_has_a_source_and_a_unit() -> None:
         ("name = ", "energy table 'mine' is not TOML"),
         (MINIMAL, "energy table 'mine': missing key 'mac'"),
         (MINIMAL + "volts = 1", "energy table 'mine': "),
-        (MINIMAL + "[mac]\nvalue = -1\nunit = 'pJ'\nper = 'x'\nbits = 8\nsource = 'x'\nconfidence = 'assumed'", "mac.value"),
+        (MINIMAL + "[mac]\nvalue = -1\nunit = 'pJ'\nper='x'\nbits=8\nsource='x'\nconfidence = 'derived'", "mac.value"),
     ],
 )
 def test_a_bad_table_is_refused_by_name(text: str, message: str) -> None:
@@ -114,7 +114,7 @@ def test_a_bad_table_is_refused_by_name(text: str, message: str) -> None:
 
 
 def test_unknown_tables_and_memories_are_refused() -> None:
-    with pytest.raises(ChipError, match=r"energy table '3nm' is neither a file nor a shipped table \(16nm, 45nm, 7nm\)"):
+    with pytest.raises(ChipError, match=r"'3nm' is neither a file nor a shipped table \(16nm, 45nm, 7nm\)"):
         energy_of(changed("", "energy", "3nm"), counts(), 0)
     with pytest.raises(ChipError, match=r"dram.kind='core memory' has no entry .* known: DDR3, DDR4"):
         energy_of(changed("dram", "kind", "core memory"), counts(), 0)

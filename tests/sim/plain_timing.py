@@ -1,4 +1,4 @@
-"""The timing rules once more, as slow plain Python with objects and lists; the fast model must equal it, cycle for cycle.
+"""The timing rules once more, as slow plain Python with objects and lists; the fast model must equal it.
 
 Written from the rules in the docstrings of accelc.sim.timing, dma and dram, with other data structures: every cycle at
 which something may happen is visited, and within it the four phases of the rule are taken in order.
@@ -87,8 +87,8 @@ def bursts_of(word: Word, chip: Chip) -> tuple[list[tuple[int, int]], int]:
     size = chip.timing.dram_burst_bytes
     bursts = []
     for k, start in enumerate(starts):
-        for burst in range(start // size, (start + whole - 1) // size + 1):
-            bursts.append((burst * size, k * whole + max(0, burst * size - start)))
+        covering = range(start // size * size, start + whole, size)
+        bursts += [(at, k * whole + max(0, at - start)) for at in covering]
     return bursts, whole * len(starts)
 
 

@@ -1,7 +1,8 @@
 """Programs small enough to time by hand; each sum stands in a comment.
 
-The chip "edge" (1 GHz): issue 16, activate 18, precharge 18, access 18, burst 5, path 2; a conv of one pixel, depth 4 and
-n = 16 on its 32 x 32 array takes 1 (compute) + 62 (fill/drain) + 32 (weight load) = 95, a requantize of one pixel 1 + 8 = 9.
+The chip "edge" (1 GHz): issue 16, activate 18, precharge 18, access 18, burst 5, path 2; a conv of one pixel, depth 4
+and n = 16 on its 32 x 32 array takes 1 (compute) + 62 (fill/drain) + 32 (weight load) = 95, a requantize of one pixel
+1 + 8 = 9.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def test_an_unaligned_run_moves_whole_bursts() -> None:
 
 
 def test_rows_of_pixels_merge_only_without_a_gap() -> None:
-    # 4 rows of 4 pixels of 16 bytes: 256 bytes in one run, 4 runs of 64 when rows are 4096 apart, 16 when pixels are too
+    # 4 rows of 4 pixels of 16 bytes: one run of 256, 4 runs of 64 when rows are 4096 apart, 16 when pixels are too
     strides = [(16, 64), (16, 4096), (1024, 4096)]
     words = [word("load", rows=4, cols=4, bytes=16, src_col=c, src_row=r) for c, r in strides]
     assert time_program(program(words), EDGE).bursts.tolist() == [4, 4, 16]
@@ -56,7 +57,7 @@ def test_another_row_of_the_bank_is_precharged_first() -> None:
 
 
 def test_a_refresh_closes_rows_and_holds_them() -> None:
-    # refresh at 60 for 20 cycles: the second load is asked at 73, waits to 80, activates to 98, data at 116, over at 121
+    # refresh at 60 for 20 cycles: the second load is asked at 73, waits to 80, column 98, data 116, over at 121
     chip = chip_with(dram={"refresh_interval_ns": 60.0, "refresh_ns": 20.0})
     assert time_program(program([word("load", bytes=64), word("load", bytes=64)]), chip).end.tolist() == [57, 121]
 
@@ -80,7 +81,7 @@ def test_load_goes_first_when_both_engines_ask() -> None:
 
 
 def test_a_chain_of_every_queue() -> None:
-    # load 57; weights asked 73, hit, over 73 + 18 + 5 = 96; conv 96 + 95 = 191; requantize 200; store asked 216, over 239
+    # load 57; weights asked 73, hit, over 73 + 18 + 5 = 96; conv 96 + 95 = 191; requantize 200; store 216 + 23 = 239
     words = [
         word("load", bytes=64), word("load_weights", bytes=64, src=64), word("conv", {L: 2}),
         word("requantize", {M: 1}), word("store", {V: 1}), word("halt"),
@@ -145,7 +146,7 @@ def test_a_deadlock_names_who_waits_for_whom() -> None:
 
 def test_an_instruction_outside_its_buffer_is_refused() -> None:
     words = [word("load", dst=EDGE.timing.act_bytes - 4, bytes=8)]
-    with pytest.raises(MachineError, match=r"instruction 0 \(load\) reaches act\[524284:524292\]; act has 524288 bytes"):
+    with pytest.raises(MachineError, match=r"0 \(load\) reaches act\[524284:524292\]; act has 524288 bytes"):
         time_program(program(words), EDGE)
 
 
@@ -191,6 +192,6 @@ def test_the_generated_clauses_are_those_of_the_table() -> None:
 
 
 def test_a_wait_on_ones_own_queue_ahead_of_itself_is_a_deadlock() -> None:
-    with pytest.raises(MachineError, match=r"HOST instruction 0 \(host\) waits for 1 of HOST \(0 complete\); circle: HOST"):
+    with pytest.raises(MachineError, match=r"0 \(host\) waits for 1 of HOST \(0 complete\); circle: HOST"):
         time_program(program([word("host", {H: 1})], hosts=[1.0]), EDGE)
     assert time_program(program([word("store", {}), word("store", {S: 1})]), EDGE).blocker.tolist() == [-1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from accelc.sim.trace import perfetto, write_trace
 from tests.sim.programs import L, M, V, program, word
 
 EDGE = load_chip("edge")
-WORDS = [word("load", bytes=6400), word("conv", {L: 1}), word("requantize", {M: 1}), word("store", {V: 1}), word("halt")]
-PROGRAM = program(WORDS, layers=[0, 0, 1, 1, -1])
+WORDS = [word("load", bytes=6400), word("conv", {L: 1}), word("requantize", {M: 1}), word("store", {V: 1})]
+PROGRAM = program([*WORDS, word("halt")], layers=[0, 0, 1, 1, -1])
 TIMELINE = time_program(PROGRAM, EDGE)
 
 
@@ -33,7 +34,7 @@ def test_the_bandwidth_counter_integrates_to_the_bytes() -> None:
     """Rounding to three decimals bounds the error: 0.0005 bytes a cycle."""
     events = json.loads(perfetto(PROGRAM, EDGE, TIMELINE))["traceEvents"]
     points = [(e["ts"] * EDGE.clock_mhz, e["args"]["bytes per cycle"]) for e in events if e["name"] == "DRAM read"]
-    moved = sum(rate * (after - at) for (at, rate), (after, _) in zip(points, points[1:], strict=False))
+    moved = sum(rate * (after - at) for (at, rate), (after, _) in itertools.pairwise(points))
     assert moved == pytest.approx(TIMELINE.dram_read_bytes, abs=0.0005 * TIMELINE.cycles)
 
 
