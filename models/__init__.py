@@ -26,22 +26,12 @@ def build(name: str, *, tiny: bool = False, batch: int = 1, seed: int = 0, **opt
 
     `tiny` keeps operators and topology and reduces extents; `options` are the builder's own, as `auxiliary=True`.
     """
-    from accelc.models.builder import Net
-    from accelc.models.weights import RandomWeights
-
-    net = Net(name, RandomWeights(seed), tiny=tiny, batch=batch)
-    _entry(name).build(net, **options)
-    return net.model()
+    return _model(name, seed, tiny, batch, options)
 
 
 def outline(name: str, *, tiny: bool = False, batch: int = 1, **options: Any) -> onnx.ModelProto:
     """Return a network whose parameters are graph inputs without values: enough to check and to count, and fast."""
-    from accelc.models.builder import Net
-    from accelc.models.weights import ShapesOnly
-
-    net = Net(name, ShapesOnly(), tiny=tiny, batch=batch)
-    _entry(name).build(net, **options)
-    return net.model()
+    return _model(name, None, tiny, batch, options)
 
 
 def describe(name: str, tiny: bool = False) -> dict[str, str | int]:
@@ -56,6 +46,15 @@ def describe(name: str, tiny: bool = False) -> dict[str, str | int]:
         "macs": counts.macs,
         "source": entry.source,
     }
+
+
+def _model(name: str, seed: int | None, tiny: bool, batch: int, options: dict[str, Any]) -> onnx.ModelProto:
+    entry = _entry(name)
+    from accelc.models.builder import Net
+
+    net = Net(name, seed=seed, tiny=tiny, batch=batch)
+    entry.build(net, **options)
+    return net.model()
 
 
 def _entry(name: str) -> Entry:

@@ -24,5 +24,5 @@ def alexnet(net: Net, *, grouped: bool = False) -> None:
     x = net.max_pool(x, "pool5", net.size(3, 2), stride=2)
     x = net.dropout(net.relu(net.fc(x, "fc6", net.size(4096, 64))))
     x = net.dropout(net.relu(net.fc(x, "fc7", net.size(4096, 64))))
-    x = net.fc(x, "fc8", net.size(1000, 10))
+    x = net.fc(x, "fc8", net.size(1000, 10), gain=1.0)
     net.output(net.softmax(x, "prob"))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from accelc.models.graph import GraphBuilder
-from accelc.models.weights import Normal, Uniform, Weights
+from accelc.models.weights import Normal, Uniform
 
 Extent = int | tuple[int, int]
 """One number for both spatial axes, or (height, width)."""
@@ -37,8 +37,8 @@ def edges(pad: Padding) -> list[int]:
 class Net(GraphBuilder):
     """A network under construction, at its published size or as its `tiny` variant."""
 
-    def __init__(self, name: str, weights: Weights, *, tiny: bool = False, batch: int = 1) -> None:
-        super().__init__(name, weights, batch=batch)
+    def __init__(self, name: str, *, seed: int | None, tiny: bool = False, batch: int = 1) -> None:
+        super().__init__(name, seed=seed, batch=batch)
         self.tiny = tiny
 
     def size(self, full: int, tiny: int) -> int:

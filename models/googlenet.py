@@ -68,10 +68,7 @@ def _stem(net: Net) -> str:
 
 
 def _auxiliary_head(net: Net, x: str, name: str) -> None:
-    if net.tiny:
-        x = net.avg_pool(x, f"{name}/pool", 2, stride=2)
-    else:
-        x = net.avg_pool(x, f"{name}/pool", 5, stride=3)
+    x = net.avg_pool(x, f"{name}/pool", net.size(5, 2), stride=net.size(3, 2))
     x = net.conv_relu(x, f"{name}/conv", net.width(128), 1)
     x = net.dropout(net.relu(net.fc(x, f"{name}/fc", net.width(1024))), ratio=0.7)
-    net.output(net.softmax(net.fc(x, f"{name}/classifier", net.size(1000, 10)), f"{name}/prob"))
+    net.output(net.softmax(net.fc(x, f"{name}/classifier", net.size(1000, 10), gain=1.0), f"{name}/prob"))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from accelc.models.weights import Distribution, Weights
+from accelc.models.weights import Distribution, draw
 
 OPSET = 17
 IR_VERSION = 8
@@ -22,17 +22,20 @@ _FLOAT = TensorProto.FLOAT
 
 
 class GraphBuilder:
-    """Collects the nodes of a network; every method returns the name of the tensor it makes."""
+    """Collects the nodes of a network; every method returns the name of the tensor it makes.
 
-    def __init__(self, name: str, weights: Weights, *, batch: int = 1) -> None:
+    Without a seed parameters stay graph inputs of their shapes: enough to check and to count a network.
+    """
+
+    def __init__(self, name: str, *, seed: int | None, batch: int = 1) -> None:
         self.name = name
-        self.weights = weights
+        self.seed = seed
         self.batch = batch
         self._nodes: list[onnx.NodeProto] = []
         self._types: dict[str, onnx.TypeProto] = {}
         self._inputs: list[str] = []
         self._outputs: list[str] = []
-        self._parameters: dict[str, TensorProto | None] = {}
+        self._parameters: dict[str, Distribution] = {}
         self._constants: dict[str, TensorProto] = {}
 
     def shape(self, tensor: str) -> tuple[int, ...]:
@@ -70,7 +73,7 @@ class GraphBuilder:
     def parameter(self, name: str, shape: Sequence[int], distribution: Distribution) -> str:
         """Add a trained float32 tensor."""
         self._declare(name, helper.make_tensor_type_proto(_FLOAT, shape))
-        self._parameters[name] = self.weights.tensor(name, shape, distribution)
+        self._parameters[name] = distribution
         return name
 
     def constant(self, name: str, values: npt.ArrayLike, dtype: npt.DTypeLike = np.int64) -> str:
@@ -111,13 +114,19 @@ class GraphBuilder:
         model = helper.make_model(skeleton, opset_imports=_OPSETS, ir_version=IR_VERSION, producer_name="accelc")
         onnx.checker.check_model(model)
         model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-        made = [t for t in self._parameters.values() if t is not None]
-        names = {t.name for t in made}
-        kept = [i for i in model.graph.input if i.name not in names]
-        del model.graph.input[:]
-        model.graph.input.extend(kept)
-        model.graph.initializer.extend(made)
+        if self.seed is not None:
+            self._fill(model.graph, self.seed)
         return model
+
+    def _fill(self, graph: onnx.GraphProto, seed: int) -> None:
+        """Make the parameters initializers; each is drawn in place, for large ones are slow to copy."""
+        kept = [i for i in graph.input if i.name not in self._parameters]
+        del graph.input[:]
+        graph.input.extend(kept)
+        for name, distribution in self._parameters.items():
+            values = draw(seed, name, self.shape(name), distribution)
+            tensor = graph.initializer.add(name=name, dims=values.shape, data_type=_FLOAT)
+            tensor.raw_data = values.astype("<f4", copy=False).tobytes()
 
     def _skeleton(self) -> onnx.GraphProto:
         inputs = [helper.make_value_info(n, self._types[n]) for n in self._inputs]

@@ -22,7 +22,7 @@ def vgg(net: Net, *, config: str, lrn: bool = False) -> None:
     x = features(net, net.input("input", (3, size, size)), config, lrn=lrn)
     x = net.dropout(net.relu(net.fc(x, "fc6", net.size(4096, 32))))
     x = net.dropout(net.relu(net.fc(x, "fc7", net.size(4096, 32))))
-    net.output(net.softmax(net.fc(x, "fc8", net.size(1000, 10)), "prob"))
+    net.output(net.softmax(net.fc(x, "fc8", net.size(1000, 10), gain=1.0), "prob"))
 
 
 def features(net: Net, x: str, config: str, *, lrn: bool = False) -> str:
