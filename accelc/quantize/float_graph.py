@@ -203,6 +203,24 @@ def _pad(twin: FloatTwin, layer: Layer) -> None:
     twin.node("Pad", [twin.operand(x.name), pads, value], output.name)
 
 
+def _lrn(twin: FloatTwin, layer: Layer) -> None:
+    x, output, size = layer.inputs[0], layer.outputs[0], int(layer.attrs["size"])
+    if size % 2:
+        _plain("LRN", "size", "alpha", "beta", "bias")(twin, layer)
+        return
+    # ONNX Runtime refuses even sizes: average the squares over a window of channels seen as rows.
+    n, h, w, c = nhwc(twin.shape(x))
+    squares = twin.reshaped(twin.node("Mul", [x, x], f"{output}/squares"), f"{output}/rows", (n, 1, c, h * w))
+    pads = [(size - 1) // 2, 0, size // 2, 0]
+    attrs = {"kernel_shape": [size, 1], "pads": pads, "count_include_pad": 1}
+    twin.node("AveragePool", [squares], f"{output}/means", **attrs)
+    mean = twin.reshaped(f"{output}/means", f"{output}/mean", twin.shape(x))
+    values = {k: np.asarray(layer.attrs[k], np.float32) for k in ("alpha", "beta", "bias")}
+    alpha, beta, bias = (twin.constant(f"{output}/{k}", v) for k, v in values.items())
+    base = twin.node("Add", [twin.node("Mul", [mean, alpha], f"{output}/part"), bias], f"{output}/base")
+    twin.node("Div", [x, twin.node("Pow", [base, beta], f"{output}/divisor")], output)
+
+
 def _reshape(twin: FloatTwin, layer: Layer) -> None:
     twin.reshaped(twin.operand(layer.inputs[0]), layer.outputs[0], twin.shape(layer.outputs[0]))
 
@@ -227,7 +245,7 @@ EMITTERS: Mapping[str, Callable[[FloatTwin, Layer], None]] = MappingProxyType(
         "avg_pool": _pool("AveragePool"),
         "global_avg_pool": _plain("GlobalAveragePool"),
         "global_max_pool": _plain("GlobalMaxPool"),
-        "lrn": _plain("LRN", "size", "alpha", "beta", "bias"),
+        "lrn": _lrn,
         "softmax": _plain("Softmax", "axis"),
         "concat": _plain("Concat", "axis"),
         "slice": _slice,

@@ -120,7 +120,8 @@ def evaluate(
     exposed.CopyFrom(model)
     declared = {o.name for o in exposed.graph.output}
     exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in wanted if n not in declared)
-    session = ort.InferenceSession(exposed.SerializeToString(), _options(level, signed), providers=["CPUExecutionProvider"])
+    options, providers = _options(level, signed), ["CPUExecutionProvider"]
+    session = ort.InferenceSession(exposed.SerializeToString(), options, providers=providers)
     return dict(zip(wanted, session.run(wanted, dict(feeds)), strict=True))
 
 

@@ -222,6 +222,12 @@ def _float(op: str, *names: str) -> Callable[[Twin, Layer], None]:
     return emit
 
 
+def _lrn(twin: Twin, layer: Layer) -> None:
+    if (size := layer.attrs["size"]) % 2 == 0:
+        raise UnsupportedError(f"layer '{layer.name}': ONNX Runtime has no LRN of size={size}; odd sizes would work")
+    _float("LRN", "size", "alpha", "beta", "bias")(twin, layer)
+
+
 def _requantize(twin: Twin, layer: Layer) -> None:
     twin.quantized(twin.real(layer.inputs[0]), layer.outputs[0])
 
@@ -354,7 +360,7 @@ TWINS: Mapping[str, Callable[[Twin, Layer], None]] = MappingProxyType(
         "avg_pool": _avg_pool,
         "global_avg_pool": _global_avg_pool,
         "global_max_pool": _global_max_pool,
-        "lrn": _float("LRN", "size", "alpha", "beta", "bias"),
+        "lrn": _lrn,
         "softmax": _softmax,
         "concat": _concat,
         "slice": _slice,

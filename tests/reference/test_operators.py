@@ -182,3 +182,40 @@ def test_concat_and_moves(dtype: str) -> None:
     for op, shape, attrs in moves:
         x = activation("x", (2, 4, 5, 3), dtype, q)
         assert differing(one_layer(op, [x], activation("y", shape, dtype, q), **attrs), rng) == (0, 0), op
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_softmax_is_within_one_step_in_a_few_per_million(dtype: str) -> None:
+    """ONNX Runtime sums a float32 table in float32, we integers exactly."""
+    rng = np.random.default_rng(14)
+    count = total = 0
+    for n in (2, 10, 1000):
+        # int8 at scale 1/256 overflows in ONNX Runtime where a probability is above 255.5/256: keep the inputs close.
+        x = activation("x", (100_000 // n, n), dtype, quant(rng, dtype, 0.01))
+        y = activation("y", x.shape, dtype, Quant.per_tensor(1 / 256, 0 if dtype == "uint8" else -128))
+        ledger = compare(None, one_layer("softmax", [x], y, axis=1), {"x": integers(rng, x.shape, dtype)})
+        assert ledger.max_lsb <= 1
+        count, total = count + ledger.mismatches, total + ledger.elements
+    assert count <= total * 1e-5
+
+
+def test_softmax_along_an_inner_axis() -> None:
+    rng = np.random.default_rng(15)
+    x = activation("x", (2, 7, 5), "uint8", quant(rng, "uint8"))
+    y = activation("y", x.shape, "uint8", Quant.per_tensor(1 / 256, 0))
+    assert differing(one_layer("softmax", [x], y, axis=1), rng) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_normalization_is_within_one_step_in_a_few_per_million(dtype: str) -> None:
+    """ONNX Runtime computes LRN in float32 with a running sum, we sum squares exactly."""
+    rng = np.random.default_rng(16)
+    count = total = 0
+    for size, alpha, beta, bias in ((5, 1e-4, 0.75, 1.0), (3, 0.1, 0.5, 2.0), (9, 1e-3, 1.0, 1.0)):
+        x = activation("x", (1, 64, 20, 20), dtype, quant(rng, dtype, 0.4))
+        y = activation("y", x.shape, dtype, quant(rng, dtype, 0.3))
+        graph = one_layer("lrn", [x], y, size=size, alpha=alpha, beta=beta, bias=bias)
+        ledger = compare(None, graph, feeds(rng, graph))
+        assert ledger.max_lsb <= 1
+        count, total = count + ledger.mismatches, total + ledger.elements
+    assert count <= total * 5e-5

@@ -1,0 +1,61 @@
+"""Whole networks: imported quantized models and our own quantized graphs, against ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from accelc import models
+from accelc.frontend import import_onnx
+from accelc.graph import Graph, verify_quantized
+from accelc.passes import simplify
+from accelc.quantize import quantize
+from accelc.reference.ort import Level, compare
+from tests.quant_build import branched, quantized, residual
+from tests.reference.graphs import feeds
+
+SMALL = {"residual": residual, "branched": branched}
+FAMILIES = ("alexnet_grouped", "googlenet", "nin", "resnet18", "resnext50_32x4d", "vgg11_lrn")
+
+
+def imported(model: onnx.ModelProto) -> Graph:
+    return verify_quantized(quantize(simplify(import_onnx(model))))
+
+
+@pytest.mark.parametrize("level", ["disable", "enable"])
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+@pytest.mark.parametrize("name", SMALL)
+def test_operator_models_of_onnx_runtime_agree_in_every_bit(
+    name: str, activations: str, level: Level, tmp_path: Path
+) -> None:
+    model = quantized(SMALL[name](), tmp_path, operators=True, activations=activations)
+    graph = imported(model)
+    for seed in range(3):
+        ledger = compare(model, graph, feeds(np.random.default_rng(seed), graph), level=level)
+        assert [row for row in (*ledger.layers, *ledger.outputs) if row.mismatches] == []
+        assert ledger.elements > 0
+        assert level == "enable" or len(ledger.layers) >= 8
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_zoo_networks_agree_with_their_twin_of_integer_operators(name: str, activations: str) -> None:
+    """Every layer that ONNX Runtime computes in integers agrees; float ones differ by one step at most."""
+    graph = quantize(simplify(import_onnx(models.build(name, tiny=True))), activations=activations)
+    ledger = compare(None, graph, feeds(np.random.default_rng(1), graph))
+    assert len(ledger.layers) == len(graph.layers)
+    assert [r for r in ledger.layers if r.mismatches and (r.op not in ("lrn", "softmax") or r.max_lsb > 1)] == []
+
+
+def test_a_model_of_float_operators_is_reported_not_hidden(tmp_path: Path) -> None:
+    """Dequantize-float-Quantize models have several results; the ledger names the oracle and counts differences."""
+    model = quantized(residual(), tmp_path, operators=False)
+    graph = imported(model)
+    for level in ("disable", "enable"):
+        ledger = compare(model, graph, feeds(np.random.default_rng(2), graph), level=level)  # type: ignore[arg-type]
+        assert level in ledger.oracle
+        assert "the model" in ledger.oracle
+        assert all(r.cause for r in ledger.layers if r.mismatches)
