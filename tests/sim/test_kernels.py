@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accelc.isa import Instruction, Memory, by_name
+from accelc import arithmetic
+from accelc.isa import Instruction, Memory, by_name, normalize
 from accelc.sim import dispatch
 
 ACT, WGT, ACC, DRAM = 6000, 20000, 3000, 6000
@@ -296,6 +297,12 @@ def test_lrn(
     base = {"square_scale": square, "bias": 2.0 if exponent < -1 or n % 2 else 0.0, "exponent": exponent}
     more = {"scale_src": scale, "scale_dst": 0.5, "zero_src": zero_src, "zero_dst": zero_dst}
     check(by_name("lrn"), memory(17), NORMS | operands | base | more)
+
+
+@given(st.floats(2.0**-100, 2.0**100, width=32), st.floats(-4, 4, width=32))
+def test_the_power_of_the_definition_is_the_power_of_the_rule(t: float, exponent: float) -> None:
+    """Written twice, so that the reference and the machine share no code; the bits must be equal."""
+    assert normalize.power(t, exponent) == arithmetic.power(t, exponent)
 
 
 def test_every_instruction_of_the_chip_has_a_test() -> None:
