@@ -220,6 +220,20 @@ def test_mul(operands: Operands, scale: float, zero: float, za: int, zb: int) ->
     check(by_name("mul"), memory(11), operands | more)
 
 
+@pytest.mark.parametrize("name", ["add", "mul"])
+@pytest.mark.parametrize("ahead", [-1, 0, 1, 15, 63, 64])
+@pytest.mark.parametrize("source", ["a", "b"])
+def test_a_result_that_overlaps_an_operand(name: str, ahead: int, source: str) -> None:
+    """Where the result lies a little ahead, each element sees those written before it."""
+    fields = by_name(name).fields
+    operands = {f.name: 1.0 if f.operand.real else 0 for f in fields}
+    operands |= {"a": 3000, "b": 3000, "a_col": 200, "b_col": 200, "dst_col": 200, "pixels": 2, "n": 200, "high": 255}
+    operands |= {source: 100, "dst": 100 + ahead}
+    if name == "mul":
+        operands["scale"] = 0.0078125
+    check(by_name(name), memory(18), operands)
+
+
 @cases
 @given(pairs(), small(0, 1))
 def test_lookup(operands: Operands, per_channel: int) -> None:
