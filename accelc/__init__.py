@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from accelc.errors import AccelcError
     from accelc.run import Run
 
+__version__ = "0.1.0"
+
 __all__ = ["AccelcError", "Chip", "Program", "Run", "compile", "load_chip"]
 
 # Loaded on first use: importing accelc, or asking the command line for help, must not import onnx and numba.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from accelc import __version__
 from accelc.errors import AccelcError, InputError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Model = Annotated[str, typer.Argument(help="An ONNX file or the name of a zoo ne
 ProgramFile = Annotated[Path, typer.Argument(metavar="F.npu", help="A program file.")]
 ChipName = Annotated[str | None, typer.Option("--chip", help="A shipped chip or a TOML file.  [default: edge]")]
 Dims = Annotated[list[str], typer.Option("--dim", metavar="NAME=N", help="Fix an open dimension; may be repeated.")]
-AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run what is unsupported on the host, priced and listed.")]
+AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run what is unsupported on the host, at a price.")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="The reduced variant of a zoo network.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Batch of a zoo network.")]
 Calib = Annotated[Path | None, typer.Option("--calib", metavar="X.npz", help="Calibration samples by input name.")]
@@ -66,9 +67,7 @@ def _fail(message: str) -> NoReturn:
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        from importlib.metadata import version as installed
-
-        print(f"accelc {installed('accelc')}")
+        print(f"accelc {__version__}")
         raise typer.Exit
 
 

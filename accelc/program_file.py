@@ -137,7 +137,15 @@ def _read_table(data: bytes) -> list[_Section]:
     lengths = [s.length for s in sections]
     if [s.offset for s in sections] != _offsets(lengths) or sections[-1].offset + lengths[-1] != length:
         raise ProgramError("it is damaged: its sections do not lie one after another")
+    if any(data[first:end].strip(b"\0") for first, end in _gaps(sections)):
+        raise ProgramError("it is damaged: the bytes between its sections are not zero")
     return sections
+
+
+def _gaps(sections: list[_Section]) -> list[tuple[int, int]]:
+    """Return the ranges between the table and the first section, and between sections."""
+    ends = [_HEAD.size + _ENTRY.size * len(sections), *(s.offset + s.length for s in sections)]
+    return list(zip(ends, (s.offset for s in sections), strict=False))
 
 
 def _content(data: bytes, section: _Section) -> memoryview:

@@ -23,5 +23,6 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize("use", ["import accelc", "import accelc.cli"])
 def test_import_and_help_load_none_of_the_heavy_packages(use: str) -> None:
-    code = f"{use}; import sys; print([m for m in ('numba', 'onnx', 'onnxruntime', 'pydantic', 'numpy') if m in sys.modules])"
+    heavy = "('numba', 'onnx', 'onnxruntime', 'pydantic', 'numpy')"
+    code = f"{use}; import sys; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

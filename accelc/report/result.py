@@ -26,8 +26,8 @@ class LayerResult:
 
     @property
     def bound_by(self) -> str:
-        """Return the cause that took the most cycles."""
-        return max(self.stalls, key=lambda cause: self.stalls[cause]) if self.cycles else "nothing"
+        """Return the cause that took the most cycles; a layer whose work lies in others' shadow takes none."""
+        return max(self.stalls, key=lambda cause: self.stalls[cause]) if self.cycles else "hidden"
 
 
 @dataclass(frozen=True)
