@@ -51,7 +51,7 @@ class GraphBuilder:
 
     def input(self, name: str, shape: Sequence[int], kind: int = _FLOAT) -> str:
         """Declare a graph input; the batch comes before the shape."""
-        self._types[name] = helper.make_tensor_type_proto(kind, (self.batch, *shape))
+        self._declare(name, helper.make_tensor_type_proto(kind, (self.batch, *shape)))
         self._inputs.append(name)
         return name
 

@@ -45,7 +45,7 @@ def plain34(net: Net) -> None:
     """Build the 34-layer network without shortcuts."""
     x = _stem(net)
     for block in _blocks(net, (3, 4, 6, 3)):
-        channels = net.width(64 << block.stage, 8)
+        channels = net.width(64 << block.stage)
         x = net.conv_bn_relu(x, f"{block.name}/3x3_a", channels, 3, stride=block.stride, pad=1)
         x = net.conv_bn_relu(x, f"{block.name}/3x3_b", channels, 3, pad=1)
     _classifier(net, x, net.size(1000, 10))
@@ -55,7 +55,7 @@ def resnet_basic(net: Net, *, blocks: Sequence[int]) -> None:
     """Build ResNet-18 or 34: blocks of two 3x3 convolutions; a projection where the shape changes (option B)."""
     x = _stem(net)
     for block in _blocks(net, blocks):
-        x = _basic_block(net, x, block, net.width(64 << block.stage, 8), _projection)
+        x = _basic_block(net, x, block, net.width(64 << block.stage), _projection)
     _classifier(net, x, net.size(1000, 10))
 
 
@@ -69,7 +69,7 @@ def resnet_bottleneck(
     form = Bottleneck(net.size(groups, min(groups, 4)), width_factor, stride_in_3x3)
     x = _stem(net)
     for block in _blocks(net, blocks):
-        x = _bottleneck_block(net, x, block, net.width(64 << block.stage, 16), form)
+        x = _bottleneck_block(net, x, block, net.width(64 << block.stage), form)
     _classifier(net, x, net.size(1000, 10))
 
 
@@ -95,7 +95,7 @@ def _blocks(net: Net, counts: Sequence[int]) -> list[Block]:
 
 def _stem(net: Net) -> str:
     size = net.size(224, 64)
-    x = net.conv_bn_relu(net.input("input", (3, size, size)), "conv1", net.width(64, 8), 7, stride=2, pad=3)
+    x = net.conv_bn_relu(net.input("input", (3, size, size)), "conv1", net.width(64), 7, stride=2, pad=3)
     return net.max_pool(x, "pool1", 3, stride=2, pad=1)
 
 

@@ -1,0 +1,133 @@
+"""Every network of the zoo: valid, reproducible, in range, and light to list."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+from accelc import models
+from tests.models.probe import activations
+
+NAMES = list(models.catalog())
+
+
+def operators(model: onnx.ModelProto) -> set[str]:
+    return {node.op_type for node in model.graph.node}
+
+
+def in_range(model: onnx.ModelProto) -> None:
+    """Fail on a tensor that is not finite, that vanished or exploded, and on one class taking all."""
+    results = activations(model)
+    shares = {n.output[0] for n in model.graph.node if n.op_type == "Softmax"}
+    for name, values in results.items():
+        assert np.isfinite(values).all(), name
+        if name in shares:
+            np.testing.assert_allclose(values.sum(axis=1), 1, rtol=1e-4)
+            assert values.max() < 0.99, name
+        else:
+            assert 1e-2 < values.std() < 1e2, f"{name} has a standard deviation of {values.std()}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_network_is_valid_onnx(name: str) -> None:
+    """The checker and strict shape inference accept every network, with the input shape the catalog states."""
+    model = models.outline(name)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    first = model.graph.input[0]
+    assert [d.dim_value for d in first.type.tensor_type.shape.dim] == [1, *models.catalog()[name].input_shape]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tiny_network_computes_in_range(name: str) -> None:
+    """A tiny network is valid with its weights inside and computes numbers worth comparing at every layer."""
+    model = models.build(name, tiny=True)
+    onnx.checker.check_model(model, full_check=True)
+    in_range(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet152", "googlenet", "plain34"])
+def test_the_deepest_networks_stay_in_range_at_full_size(name: str) -> None:
+    """Depth neither explodes nor vanishes with the random weights of the zoo."""
+    in_range(models.build(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiny_keeps_the_operators(name: str) -> None:
+    """What works on the tiny network has met every operator of the full one."""
+    tiny, full = models.outline(name, tiny=True), models.outline(name)
+    assert operators(tiny) == operators(full)
+    assert models.describe(name, tiny=True)["params"] < models.describe(name)["params"] / 10  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outline_is_the_model_without_values(name: str) -> None:
+    """Counting an outline counts the model: same nodes, and every parameter of the same shape."""
+    model, outline = models.build(name, tiny=True), models.outline(name, tiny=True)
+    assert list(model.graph.node) == list(outline.graph.node)
+    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in outline.graph.input}
+    del shapes[outline.graph.input[0].name]
+    assert {t.name: list(t.dims) for t in model.graph.initializer} == shapes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_fixes_every_byte(name: str) -> None:
+    """The same seed gives the same file, another seed other weights."""
+    first = models.build(name, tiny=True, seed=3).SerializeToString(deterministic=True)
+    assert first == models.build(name, tiny=True, seed=3).SerializeToString(deterministic=True)
+    assert first != models.build(name, tiny=True, seed=4).SerializeToString(deterministic=True)
+
+
+def test_batch_reaches_inputs_and_outputs() -> None:
+    """The batch is the first extent of everything, and multiplies the work."""
+    one, two = models.build("resnet18", tiny=True), models.build("resnet18", tiny=True, batch=2)
+    assert [t.raw_data for t in one.graph.initializer] == [t.raw_data for t in two.graph.initializer]
+    (result,) = two.graph.output
+    assert [d.dim_value for d in result.type.tensor_type.shape.dim] == [2, 10]
+    in_range(two)
+
+
+def test_auxiliary_heads_are_an_option() -> None:
+    """The training-time classifiers exist on request only, and do not change the network they hang on."""
+    plain, heads = models.build("googlenet", tiny=True), models.build("googlenet", tiny=True, auxiliary=True)
+    assert [o.name for o in plain.graph.output] == ["prob"]
+    assert [o.name for o in heads.graph.output] == ["loss1/prob", "loss2/prob", "prob"]
+    np.testing.assert_array_equal(activations(plain)["prob"], activations(heads)["prob"])
+
+
+def test_full_size_auxiliary_heads_pool_to_4x4() -> None:
+    """Szegedy et al. 2015, section 5: 5x5/3 pooling to 4x4x512 and 4x4x528, a 1x1 convolution of 128, 1024, 1000."""
+    from accelc.models.count import count
+
+    shapes = {n.name: n.shape for n in count(models.outline("googlenet", auxiliary=True)).nodes}
+    assert shapes["loss1/pool"] == (1, 512, 4, 4)
+    assert shapes["loss2/pool"] == (1, 528, 4, 4)
+    assert shapes["loss1/conv"] == (1, 128, 4, 4)
+    assert shapes["loss2/fc"] == (1, 1024)
+
+
+def test_an_unknown_name_lists_close_ones() -> None:
+    """A typing error is answered with what was meant."""
+    with pytest.raises(LookupError, match="'resnet5O' is no network of the zoo; did you mean resnet50"):
+        models.build("resnet5O")
+    with pytest.raises(LookupError, match="the zoo has mlp, alexnet"):
+        models.describe("xyzzy")
+
+
+def test_describe_counts_and_cites() -> None:
+    """The record of a network: 3072 x 100 + 100 and 100 x 10 + 10 parameters, 3072 x 100 + 100 x 10 multiply-adds."""
+    record = models.describe("mlp")
+    assert list(record) == ["name", "family", "params", "macs", "source"]
+    assert (record["params"], record["macs"]) == (308_310, 308_200)
+
+
+def test_listing_the_zoo_does_not_load_onnx() -> None:
+    """Names are needed for help and completion, where loading ONNX would be felt."""
+    code = "import sys, accelc.models; assert accelc.models.catalog(); print('onnx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
