@@ -195,13 +195,16 @@ def table(graph: Graph, layer: Layer) -> Array:
     """Return the 256 results of a one-element function, or (channels, 256) of them for prelu and affine by channel.
 
     Entry i is the result for the value qmin + i (uint8: i itself; int8: i - 128), in the output's type:
-    quantize(f(dequantize(x))). f is float32, operation by operation; sigmoid and tanh are float64 rounded to float32.
+    quantize(f(dequantize(x))), held between the bounds of a fused activation. f is float32, operation by operation;
+    sigmoid and tanh are float64 rounded to float32.
     """
     x, y = graph.tensors[layer.inputs[0]], graph.tensors[layer.outputs[0]]
     xq, yq = _quant(layer, x), _quant(layer, y)
     real = dequantize_array(np.arange(256, dtype=np.int32) + RANGE[x.dtype][0], xq)
     constants = [_column(graph.tensors[name]) for name in layer.inputs[1:]]
-    return quantize_array(table_function(layer.op, layer.attrs, real, constants), yq, y.dtype)
+    entries = quantize_array(table_function(layer.op, layer.attrs, real, constants), yq, y.dtype)
+    low, high = clamp_bounds(layer.attrs.get("activation"), yq, y.dtype)
+    return np.asarray(np.clip(entries, low, high).astype(y.dtype))
 
 
 def table_function(op: str, attrs: Mapping[str, Any], x: Floats, constants: list[Floats]) -> Floats:

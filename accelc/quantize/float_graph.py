@@ -174,9 +174,9 @@ def _prelu(twin: FloatTwin, layer: Layer) -> None:
 
 
 def _affine(twin: FloatTwin, layer: Layer) -> None:
-    output = layer.outputs[0]
-    twin.node("Mul", [layer.inputs[0], _by_channel(twin, layer, 1)], f"{output}/scaled")
-    twin.node("Add", [f"{output}/scaled", _by_channel(twin, layer, 2)], output)
+    scaled = twin.node("Mul", [layer.inputs[0], _by_channel(twin, layer, 1)], f"{layer.outputs[0]}/scaled")
+    shift = _by_channel(twin, layer, 2)
+    twin.activated(layer, lambda name: twin.node("Add", [scaled, shift], name))
 
 
 def _pool(op: str) -> Callable[[FloatTwin, Layer], None]:

@@ -42,6 +42,9 @@ class Groups:
     def __init__(self, names: Iterable[str]) -> None:
         self._parent = {n: n for n in names}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._parent
+
     def root(self, name: str) -> str:
         """Return the representative of a tensor's set."""
         while self._parent[name] != name:
@@ -96,10 +99,10 @@ def _fixed(graph: Graph, free: list[str], dtype: str) -> dict[str, Quant]:
 def _join_moved(groups: Groups, fixed: dict[str, Quant], layer: Layer) -> None:
     """Join a moving layer's output with its inputs; a fixed scale comes along except into a concat."""
     output = layer.outputs[0]
-    if output not in groups._parent:
+    if output not in groups:
         return
     for name in dict.fromkeys(layer.inputs):
-        if name not in groups._parent or (layer.op == "concat" and groups.root(name) in fixed):
+        if name not in groups or (layer.op == "concat" and groups.root(name) in fixed):
             continue
         groups.join(name, output)
 

@@ -172,12 +172,13 @@ def _as_integers(tensor: Tensor, value: Array) -> Array:
 
 
 def _layer_rows(graph: Graph, theirs: Mapping[str, Array], twin: bool) -> Iterable[Row]:
+    values = dict(theirs)
     for layer in graph.layers:
-        needed = [n for n in layer.inputs if n and graph.tensors[n].data is None]
-        if all(n in theirs for n in needed) and all(n in theirs for n in layer.outputs):
-            ours = run_layer(graph, layer, theirs)
-            cause = FLOAT_TWINS.get(layer.op, "") if twin else FLOAT_TWINS.get(layer.op, _FLOAT)
-            yield from (_row(layer, n, ours[n], theirs[n], cause) for n in layer.outputs)
+        ours = run_layer(graph, layer, values)
+        cause = FLOAT_TWINS.get(layer.op, "") if twin else FLOAT_TWINS.get(layer.op, _FLOAT)
+        yield from (_row(layer, n, ours[n], theirs[n], cause) for n in layer.outputs if n in theirs)
+        # What the model has no tensor for (a scale changed before a concat) is judged through the next layer.
+        values |= {n: v for n, v in ours.items() if n not in theirs}
 
 
 def _output_row(graph: Graph, name: str, ours: Array, theirs: Array, exact: bool) -> Row:

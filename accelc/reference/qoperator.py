@@ -255,7 +255,9 @@ def _prelu(twin: Twin, layer: Layer) -> None:
 def _affine(twin: Twin, layer: Layer) -> None:
     output = layer.outputs[0]
     scaled = twin.node("Mul", [twin.real(layer.inputs[0]), _by_channel(twin, layer, 1)], f"{output}/scaled")
-    twin.quantized(twin.node("Add", [scaled, _by_channel(twin, layer, 2)], f"{output}/real"), output)
+    real = twin.node("Add", [scaled, _by_channel(twin, layer, 2)], f"{output}/real")
+    parameters = twin.parameters(output)
+    _clamped(twin, layer, lambda name: twin.node("QuantizeLinear", [real, *parameters], name))
 
 
 def _contrib_table(op: str, *names: str) -> Callable[[Twin, Layer], None]:
@@ -370,12 +372,13 @@ TWINS: Mapping[str, Callable[[Twin, Layer], None]] = MappingProxyType(
     }
 )
 
-# Layers whose twin computes in float between Dequantize and Quantize, with the reason their integers may differ by one.
+# Layers whose twin computes in float, with the reason their integers may differ by one.
 FLOAT_TWINS: Mapping[str, str] = MappingProxyType(
     {
         "sub": "float subtraction: two more roundings than the integer rule",
         "lrn": "float32 running sums and powf: the integer rule sums squares exactly",
         "avg_pool": "float mean of padded windows cut off by ceil_mode, zero point added after the rounding",
+        "softmax": "float32 table and float32 sum: the integer rule sums exactly (int8 outputs above 127 wrap there)",
         "tanh": "float32 tanh approximation",
     }
 )

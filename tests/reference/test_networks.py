@@ -18,6 +18,7 @@ from tests.quant_build import branched, quantized, residual
 from tests.reference.graphs import feeds
 
 SMALL = {"residual": residual, "branched": branched}
+ZOO = ("alexnet", "googlenet", "vgg11_lrn")
 FAMILIES = ("alexnet_grouped", "googlenet", "nin", "resnet18", "resnext50_32x4d", "vgg11_lrn")
 
 
@@ -38,6 +39,17 @@ def test_operator_models_of_onnx_runtime_agree_in_every_bit(
         assert [row for row in (*ledger.layers, *ledger.outputs) if row.mismatches] == []
         assert ledger.elements > 0
         assert level == "enable" or len(ledger.layers) >= 8
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+@pytest.mark.parametrize("name", ZOO)
+def test_zoo_networks_quantized_by_onnx_runtime(name: str, activations: str, tmp_path: Path) -> None:
+    """Networks with LRN, which ONNX Runtime leaves in float, and with concats of different scales."""
+    model = quantized(models.build(name, tiny=True), tmp_path, operators=True, activations=activations)
+    graph = imported(model)
+    ledger = compare(model, graph, feeds(np.random.default_rng(3), graph))
+    assert {layer.outputs[0] for layer in graph.layers if layer.op != "requantize"} == {r.tensor for r in ledger.layers}
+    assert [r for r in ledger.layers if r.mismatches and (r.op not in ("lrn", "softmax") or r.max_lsb > 1)] == []
 
 
 @pytest.mark.parametrize("activations", ["uint8", "int8"])

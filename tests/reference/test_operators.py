@@ -165,6 +165,8 @@ def test_tables_by_channel(dtype: str) -> None:
         columns = [constant(f"c{i}", rng.normal(size=6).astype(np.float32)) for i in range(count)]
         x, y = (activation(n, (2, 6, 20, 20), dtype, quant(rng, dtype)) for n in "xy")
         assert differing(one_layer(op, [x, *columns], y), rng) == (0, 0)
+        fused = {"activation": ("relu",)} if op == "affine" else {}
+        assert differing(one_layer(op, [x, *columns], y, **fused), rng) == (0, 0)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
