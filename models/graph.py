@@ -100,9 +100,12 @@ class GraphBuilder:
         schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
         known = {n: self._types[n] for n in node.input if n}
         data = {n: self._constants[n] for n in node.input if n in self._constants}
-        found = onnx.shape_inference.infer_node_outputs(
-            schema, node, known, data, opset_imports=_OPSETS, ir_version=IR_VERSION
-        )
+        try:
+            found = onnx.shape_inference.infer_node_outputs(
+                schema, node, known, data, opset_imports=_OPSETS, ir_version=IR_VERSION
+            )
+        except onnx.shape_inference.InferenceError as error:
+            raise ValueError(f"{node.op_type} '{node.name}' in '{self.name}': {error}") from error
         return [found[n] for n in node.output]
 
     def model(self) -> onnx.ModelProto:

@@ -8,8 +8,8 @@ from accelc import models
 from accelc.models.count import Counts, Shape, count
 
 
-def published(name: str, **options: object) -> Counts:
-    return count(models.outline(name, **options))
+def published(name: str, **options: bool) -> Counts:
+    return count(models.outline(name, batch=1, **options))
 
 
 def shapes(name: str) -> dict[str, Shape]:
