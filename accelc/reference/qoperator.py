@@ -342,6 +342,31 @@ def _transpose(twin: Twin, layer: Layer) -> None:
     twin.node("Transpose", [layer.inputs[0]], layer.outputs[0], perm=list(layer.attrs["perm"]))
 
 
+def _host(twin: Twin, layer: Layer) -> None:
+    model = onnx.load_model_from_string(layer.attrs["model"])
+    (node,), version = model.graph.node, model.opset_import[0].version
+    if node.domain or _since(node.op_type, version) != _since(node.op_type, OPSET):
+        raise UnsupportedError(
+            f"layer '{layer.name}': host operator {node.op_type} of opset {version} has no twin in opset {OPSET}"
+        )
+    names = {i.name: twin.real(n) for i, n in zip(model.graph.input, layer.inputs, strict=True)}
+    for constant in model.graph.initializer:
+        names[constant.name] = twin.constant(f"{layer.name}/{constant.name}", numpy_helper.to_array(constant))
+    for value, output in zip(model.graph.output, layer.outputs, strict=True):
+        names[value.name] = f"{output}/real"
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [names.get(n, n) for n in node.input]
+    copy.output[:] = [names.get(n, "") for n in node.output]
+    twin.nodes.append(copy)
+    for output in layer.outputs:
+        twin.quantized(f"{output}/real", output)
+
+
+def _since(op: str, version: int) -> int:
+    return int(onnx.defs.get_schema(op, version).since_version)
+
+
 TWINS: Mapping[str, Callable[[Twin, Layer], None]] = MappingProxyType(
     {
         "conv": _conv,
@@ -369,6 +394,7 @@ TWINS: Mapping[str, Callable[[Twin, Layer], None]] = MappingProxyType(
         "pad": _pad,
         "reshape": _reshape,
         "transpose": _transpose,
+        "host": _host,
     }
 )
 
@@ -378,6 +404,7 @@ FLOAT_TWINS: Mapping[str, str] = MappingProxyType(
         "sub": "float subtraction: two more roundings than the integer rule",
         "lrn": "float32 running sums and powf: the integer rule sums squares exactly",
         "avg_pool": "float mean of padded windows cut off by ceil_mode, zero point added after the rounding",
+        "host": "float operator of another implementation",
         "softmax": "float32 table and float32 sum: the integer rule sums exactly (int8 outputs above 127 wrap there)",
         "tanh": "float32 tanh approximation",
     }

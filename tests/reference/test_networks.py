@@ -14,6 +14,7 @@ from accelc.graph import Graph, verify_quantized
 from accelc.passes import simplify
 from accelc.quantize import quantize
 from accelc.reference.ort import Level, compare
+from tests.onnx_build import model, node
 from tests.quant_build import branched, quantized, residual
 from tests.reference.graphs import feeds
 
@@ -22,8 +23,8 @@ ZOO = ("alexnet", "googlenet", "vgg11_lrn")
 FAMILIES = ("alexnet_grouped", "googlenet", "nin", "resnet18", "resnext50_32x4d", "vgg11_lrn")
 
 
-def imported(model: onnx.ModelProto) -> Graph:
-    return verify_quantized(quantize(simplify(import_onnx(model))))
+def imported(built: onnx.ModelProto) -> Graph:
+    return verify_quantized(quantize(simplify(import_onnx(built))))
 
 
 @pytest.mark.parametrize("level", ["disable", "enable"])
@@ -32,10 +33,10 @@ def imported(model: onnx.ModelProto) -> Graph:
 def test_operator_models_of_onnx_runtime_agree_in_every_bit(
     name: str, activations: str, level: Level, tmp_path: Path
 ) -> None:
-    model = quantized(SMALL[name](), tmp_path, operators=True, activations=activations)
-    graph = imported(model)
+    built = quantized(SMALL[name](), tmp_path, operators=True, activations=activations)
+    graph = imported(built)
     for seed in range(3):
-        ledger = compare(model, graph, feeds(np.random.default_rng(seed), graph), level=level)
+        ledger = compare(built, graph, feeds(np.random.default_rng(seed), graph), level=level)
         assert [row for row in (*ledger.layers, *ledger.outputs) if row.mismatches] == []
         assert ledger.elements > 0
         assert level == "enable" or len(ledger.layers) >= 8
@@ -45,9 +46,9 @@ def test_operator_models_of_onnx_runtime_agree_in_every_bit(
 @pytest.mark.parametrize("name", ZOO)
 def test_zoo_networks_quantized_by_onnx_runtime(name: str, activations: str, tmp_path: Path) -> None:
     """Networks with LRN, which ONNX Runtime leaves in float, and with concats of different scales."""
-    model = quantized(models.build(name, tiny=True), tmp_path, operators=True, activations=activations)
-    graph = imported(model)
-    ledger = compare(model, graph, feeds(np.random.default_rng(3), graph))
+    built = quantized(models.build(name, tiny=True), tmp_path, operators=True, activations=activations)
+    graph = imported(built)
+    ledger = compare(built, graph, feeds(np.random.default_rng(3), graph))
     assert {layer.outputs[0] for layer in graph.layers if layer.op != "requantize"} == {r.tensor for r in ledger.layers}
     assert [r for r in ledger.layers if r.mismatches and (r.op not in ("lrn", "softmax") or r.max_lsb > 1)] == []
 
@@ -62,12 +63,21 @@ def test_zoo_networks_agree_with_their_twin_of_integer_operators(name: str, acti
     assert [r for r in ledger.layers if r.mismatches and (r.op not in ("lrn", "softmax") or r.max_lsb > 1)] == []
 
 
+def test_host_layers_are_judged_too() -> None:
+    built = model([node("Relu", "x", "r"), node("Erf", "r", "e"), node("Add", "e x", "y")], {"x": (1, 64)})
+    graph = quantize(simplify(import_onnx(built, allow_host=True)))
+    ledger = compare(None, graph, feeds(np.random.default_rng(4), graph))
+    assert "host" in {r.op for r in ledger.layers}
+    assert ledger.max_lsb <= 1
+    assert ledger.mismatches == 0
+
+
 def test_a_model_of_float_operators_is_reported_not_hidden(tmp_path: Path) -> None:
     """Dequantize-float-Quantize models have several results; the ledger names the oracle and counts differences."""
-    model = quantized(residual(), tmp_path, operators=False)
-    graph = imported(model)
+    built = quantized(residual(), tmp_path, operators=False)
+    graph = imported(built)
     for level in ("disable", "enable"):
-        ledger = compare(model, graph, feeds(np.random.default_rng(2), graph), level=level)  # type: ignore[arg-type]
+        ledger = compare(built, graph, feeds(np.random.default_rng(2), graph), level=level)  # type: ignore[arg-type]
         assert level in ledger.oracle
         assert "the model" in ledger.oracle
         assert all(r.cause for r in ledger.layers if r.mismatches)
