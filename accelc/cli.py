@@ -178,7 +178,7 @@ def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs:
     if json_ is not None:
         atomic_write(json_, json.dumps(result.to_json(), indent=1) + "\n")
     if trace is not None:
-        atomic_write(trace, result.trace_json())
+        result.write_trace(trace)
     if outputs is not None:
         write_arrays(outputs, result.outputs)
 

@@ -69,11 +69,11 @@ class Run:
         """Return the figures under the documented names."""
         return self.result.to_json()
 
-    def trace_json(self) -> str:
-        """Return the timeline as JSON that Perfetto opens."""
-        from accelc.sim.trace import perfetto
+    def write_trace(self, path: str | Path) -> None:
+        """Write the timeline as a file that Perfetto opens."""
+        from accelc.sim.trace import write_trace
 
-        return perfetto(self.program, self.chip, self.timeline)
+        write_trace(path, self.program, self.chip, self.timeline)
 
 
 def run_program(
@@ -160,7 +160,8 @@ def _own_chip(program: Program) -> Chip:
 
 def random_inputs(program: Program, seed: int) -> dict[str, Array]:
     """Return inputs drawn from a seed: standard normal for float tensors, the whole range for integer ones."""
-    rng = np.random.default_rng(seed)
+    # A stream of its own: calibration samples and zoo weights are drawn from the same seed and must not be these.
+    rng = np.random.default_rng((seed, 1))
     return {port.name: _random(rng, port.shape, port.dtype) for port in program.inputs}
 
 

@@ -63,6 +63,17 @@ def test_run_prints_a_table_and_writes_json_and_outputs(accelc: CommandLine, net
     assert read_arrays("out.npz")["y"].shape == (1, 5)
 
 
+def test_the_trace_has_a_track_per_queue_and_slices_named_by_layer(accelc: CommandLine, net: Path) -> None:
+    accelc.ok("run", net, "--trace", "trace.json", "--json", "run.json")
+    events = json.loads(Path("trace.json").read_text())["traceEvents"]
+    tracks = {e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    assert {"LOAD", "STORE", "MAC", "VECTOR"} <= {name.upper() for name in tracks}
+    slices = [e for e in events if e["ph"] == "X"]
+    assert any("conv_a" in e["name"] and "load" in e["name"] for e in slices)
+    found = json.loads(Path("run.json").read_text())
+    assert max(e["ts"] + e["dur"] for e in slices) == pytest.approx(found["seconds"] * 1e6)
+
+
 def test_the_same_command_twice_gives_the_same_bytes(accelc: CommandLine, net: Path) -> None:
     for k in "ab":
         accelc.ok("compile", net, "-o", f"{k}.npu")
@@ -239,11 +250,11 @@ class TestBadModels:
         assert "constant" in message
 
     def test_a_layer_that_fits_no_tile(self, accelc: CommandLine) -> None:
-        weights = np.zeros((16, 64, 200, 200), np.float32)
-        proto = model([node("Conv", "x w")], {"x": [1, 64, 200, 200]}, constants={"w": weights})
-        onnx.save(proto, "huge.onnx")
+        onnx.save(model([node("Softmax", "x")], {"x": [1, 100_000]}), "wide.onnx")
         Path("small.toml").write_text(edited_chip(("bytes = 524288", "bytes = 16384")))
-        assert "'conv_y'" in accelc.refused("compile", "huge.onnx", "--chip", "small.toml")
+        message = accelc.refused("compile", "wide.onnx", "--chip", "small.toml")
+        assert "'softmax_y' (softmax" in message
+        assert "has 16384" in message
 
 
 class TestBadInputs:
@@ -271,7 +282,7 @@ class TestBadInputs:
         assert "cannot write 'none/out'" in accelc.refused("compile", net, "-o", "none/out")
 
     def test_usage(self, accelc: CommandLine, net: Path) -> None:
-        for args in (["run"], ["fly"], ["run", net, "--check", "magic"], ["run", net, "--what"], ["run", net, "--seed=-1"]):
+        for args in (["run"], ["fly"], ["run", net, "--check=magic"], ["run", net, "--what"], ["run", net, "--seed=-1"]):
             finished = accelc(*args)
             assert finished.status == 2, args
             assert "Traceback" not in finished.err
