@@ -9,6 +9,7 @@ The rules, in clock cycles; LOAD and STORE have an engine each, which does one t
 * A burst passes the engine's on-chip path once its data are over on the DRAM's bus (see `dram`), and at least
   `path = ceil(burst_bytes / bytes_per_cycle)` cycles after the engine's burst before. When the last one passes, the
   transfer is complete. A store works the same way in the other direction.
+* A load that is all padding asks for no burst and is complete after `issue` cycles.
 * When both engines ask in the same cycle, LOAD is served first.
 * A burst that passes at cycle t takes one port of one bank of its buffer for `ceil(burst_bytes / width_bytes)` cycles.
   The bank is that of the byte `first + moved * length / total` of the buffer, where the transfer's on-chip range starts
@@ -76,6 +77,9 @@ def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -
     ring = s[RINGS] + 2 * e * s[OUTSTANDING]
     for k in range(s[OUTSTANDING]):
         s[ring + k] = 0
+    if s[at + TOTAL] == 0:
+        s[DONE + e] = s[NOW] + s[ISSUE]
+        return
     _begin_run(s, at, s[at + ORIGIN])
     s[REQUEST + e] = s[NOW] + s[ISSUE]
 

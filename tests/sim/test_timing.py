@@ -195,3 +195,9 @@ def test_a_wait_on_ones_own_queue_ahead_of_itself_is_a_deadlock() -> None:
     with pytest.raises(MachineError, match=r"0 \(host\) waits for 1 of HOST \(0 complete\); circle: HOST"):
         time_program(program([word("host", {H: 1})], hosts=[1.0]), EDGE)
     assert time_program(program([word("store", {}), word("store", {S: 1})]), EDGE).blocker.tolist() == [-1, 0]
+
+
+def test_a_load_that_is_all_padding_takes_its_issue_alone() -> None:
+    # no burst to ask for: complete after 16 issue cycles
+    t = time_program(program([word("load", rows=0, pad_top=2, bytes=64)]), EDGE)
+    assert (t.cycles, t.bursts.tolist(), t.dram_read_bytes) == (16, [0], 0)
