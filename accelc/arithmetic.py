@@ -112,8 +112,9 @@ def centered_weights(weights: Tensor) -> npt.NDArray[np.int16]:
     """Return w - zw per output channel (axis 0), int16 (int8 suffices if zw is 0, or 128 for uint8)."""
     if weights.data is None or weights.quant is None:
         raise ModelError(f"weights '{weights.name}' are not quantized constants")
-    zero = _aligned(weights.quant, weights.data.ndim)[1]
-    return np.asarray((weights.data.astype(np.int32) - zero).astype(np.int16))
+    centered = weights.data.astype(np.int16)
+    centered -= _aligned(weights.quant, weights.data.ndim)[1].astype(np.int16)
+    return np.asarray(centered)
 
 
 def folded_bias(weights: npt.NDArray[np.int16], bias: Array | None, zero: int) -> Ints:

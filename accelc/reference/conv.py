@@ -51,7 +51,7 @@ def _centered(x: Array, zero: int, dtype: npt.DTypeLike) -> Array:
 
 def _exact_type(weights: Array) -> npt.DTypeLike:
     # No partial sum of |x| * |w| may round: all stay below 2**24 in float32, 2**53 in float64.
-    reach = 255 * int(np.abs(weights.astype(np.int64)).reshape(weights.shape[0], -1).sum(axis=1).max(initial=0))
+    reach = 255 * int(np.abs(weights).reshape(weights.shape[0], -1).sum(axis=1, dtype=np.int64).max(initial=0))
     return np.float32 if reach < 1 << 24 else np.float64
 
 
