@@ -38,8 +38,13 @@ def conv(call: Call) -> Array:
 def fc(call: Call) -> Array:
     """Rows of x (M,K) times weights (N,K)."""
     weights = centered_weights(call.tensor(1))
-    dtype = _exact_type(weights)
-    sums = weights.astype(dtype) @ _centered(call.x, call.zero(0), dtype).T
+    x = _centered(call.x, call.zero(0), np.float32).T
+    sums = np.zeros((weights.shape[0], x.shape[1]), np.int64)
+    # So few products at once that their sum stays below 2**24, exact in float32.
+    step = max(1, ((1 << 24) - 1) // (255 * max(1, int(weights.max(initial=0)), -int(weights.min(initial=0)))))
+    for start in range(0, weights.shape[1], step):
+        part = slice(start, start + step)
+        sums += (weights[:, part].astype(np.float32) @ x[part]).astype(np.int64)
     return np.ascontiguousarray(finisher(call, weights.shape[0])(sums).T)
 
 
