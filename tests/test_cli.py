@@ -282,7 +282,7 @@ class TestBadInputs:
         assert "cannot write 'none/out'" in accelc.refused("compile", net, "-o", "none/out")
 
     def test_usage(self, accelc: CommandLine, net: Path) -> None:
-        for args in (["run"], ["fly"], ["run", net, "--check=magic"], ["run", net, "--what"], ["run", net, "--seed=-1"]):
+        for args in (["run"], ["fly"], *(["run", net, option] for option in ("--check=magic", "--what", "--seed=-1"))):
             finished = accelc(*args)
             assert finished.status == 2, args
             assert "Traceback" not in finished.err
