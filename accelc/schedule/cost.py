@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 from accelc.chip import Chip, Timing
 from accelc.graph import Graph, Layer, macs
@@ -67,33 +69,42 @@ def merges_taps(g: Geometry, block: Block) -> bool:
 def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
     """Return the predicted cost of a stage under a tiling."""
     c = chip.timing
-    blocks = channel_blocks(g, t.channels)
-    maps = g.batch * -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols)
-    depths = _depths(g, t, blocks[0])
+    blocks = Counter((b.count, b.groups, b.depth) for b in channel_blocks(g, t.channels))
+    sizes = Counter(product(_cuts(g.out[0], t.rows), _cuts(g.out[1], t.cols)))
     mac = vector = 0
-    mid_rows, mid_cols = mid_size(g, t)
-    for block in blocks:
-        if g.has_head:
-            mac += maps * sum(mac_cycles(g, t, chip, (mid_rows, mid_cols), block, d) for d in depths)
-        vector += maps * _vector_cycles(g, t, c, mid_rows * mid_cols, block.count)
-    dma, moved, first = _traffic(g, t, c, len(blocks), maps, len(depths))
-    tail = _vector_cycles(g, t, c, mid_rows * mid_cols, blocks[-1].count)
-    tail += transfer_cycles(c, t.rows, t.cols * t.channels)
+    for (count, groups, depth), times in blocks.items():
+        block = Block(0, count, groups, 0, depth)
+        depths = Counter(_depths(g, t, block))
+        for (rows, cols), maps in sizes.items():
+            mid = mid_size(g, replace(t, rows=rows, cols=cols))
+            vector += times * maps * _vector_cycles(g, c, mid[0] * mid[1], rows * cols, count)
+            if g.has_head:
+                mac += times * maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in depths.items())
+    maps = sizes.total() * g.batch
+    dma, moved, first = _traffic(g, t, c, blocks.total(), maps, len(_depths(g, t, block)))
+    mid = mid_size(g, t)
+    tail = _vector_cycles(g, c, mid[0] * mid[1], t.rows * t.cols, count) + transfer_cycles(c, t.rows, t.cols * t.channels)
+    mac, vector = mac * g.batch, vector * g.batch
     return Cost(max(mac, vector, dma) + first + tail, mac, vector, dma, moved)
+
+
+def _cuts(extent: int, piece: int) -> list[int]:
+    """Return the sizes of the pieces of an extent."""
+    return [piece] * (extent // piece) + [extent % piece] * (extent % piece > 0)
 
 
 def _depths(g: Geometry, t: Tiling, block: Block) -> list[int]:
     if not g.has_head or g.depthwise or block.groups > 1:
         return [block.depth]
-    return [min(t.depth, block.depth - k) for k in range(0, block.depth, t.depth)]
+    return _cuts(block.depth, t.depth)
 
 
-def _vector_cycles(g: Geometry, t: Tiling, c: Timing, mid_pixels: int, channels: int) -> int:
+def _vector_cycles(g: Geometry, c: Timing, mid_pixels: int, out_pixels: int, channels: int) -> int:
     lanes = -(-channels // c.vector_lanes)
     total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
     total += int(g.step_work * (mid_pixels * lanes + c.vector_latency))
     if g.pool is not None:
-        total += t.rows * t.cols * g.pool[0].kernel * g.pool[1].kernel * lanes + c.vector_latency
+        total += out_pixels * g.pool[0].kernel * g.pool[1].kernel * lanes + c.vector_latency
     return total
 
 
