@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `accelc --help` answers at
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -50,9 +51,11 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="OUT.json", hel
 
 def main() -> NoReturn:
     """Run the command line and exit with its status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no box-drawing characters
     try:
         app()
-    except AccelcError as error:
+    except (AccelcError, OSError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -60,7 +63,7 @@ def main() -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print("error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(2)
 
 
@@ -176,7 +179,7 @@ def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs:
 
     print_report(result.result)
     if json_ is not None:
-        atomic_write(json_, json.dumps(result.to_json(), indent=1) + "\n")
+        atomic_write(json_, json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n")
     if trace is not None:
         result.write_trace(trace)
     if outputs is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -134,7 +135,7 @@ class Result:
             "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
             "energy_j": {"total": self.energy_j, "by_component": dict(self.energy_by_component)},
             "check": _check_json(self.check),
-            "accuracy": None if self.accuracy is None else asdict(self.accuracy),
+            "accuracy": None if self.accuracy is None else _accuracy_json(self.accuracy),
             "host_ops": [asdict(op) for op in self.host_ops],
             "layers": [asdict(layer) | {"bound_by": layer.bound_by} for layer in self.layers],
         }
@@ -143,3 +144,10 @@ class Result:
 def _check_json(check: Check) -> dict[str, Any]:
     ledger = [asdict(row) for row in check.ledger]
     return asdict(check) | {"passed": check.passed, "ledger": ledger}
+
+
+def _accuracy_json(accuracy: Accuracy) -> dict[str, dict[str, float | None]]:
+    """Return the ratios with null for an infinite one, which JSON cannot hold: nothing differs, or nothing is left."""
+    finite = math.isfinite
+    parts = {"outputs": accuracy.outputs, "layers": accuracy.layers}
+    return {key: {n: db if finite(db) else None for n, db in part.items()} for key, part in parts.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -97,6 +99,13 @@ def test_json_has_the_documented_keys_and_parts_sum_to_totals() -> None:
     assert set(per_layer.split()) <= set(found["layers"][0])
     assert sum(found["energy_j"]["by_component"].values()) == found["energy_j"]["total"]
     assert sum(found["stalls"].values()) == found["cycles"]
+
+
+def test_an_infinite_ratio_is_null_in_json() -> None:
+    result = replace(RESULT, accuracy=Accuracy({"y": math.inf}, {"y": math.inf, "conv1": 20.0}))
+    found = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert found["accuracy"] == {"outputs": {"y": None}, "layers": {"y": None, "conv1": 20.0}}
+    assert "y inf dB; lowest conv1 20.0 dB" in render(result)
 
 
 @pytest.mark.parametrize(
