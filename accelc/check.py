@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 
 from accelc.arithmetic import dequantize_array
 from accelc.compiler import Compiled
@@ -15,7 +18,10 @@ from accelc.program import Region
 from accelc.quantize import sqnr
 from accelc.quantize.execute import FloatRunner
 from accelc.reference import run as run_reference
-from accelc.report.result import Accuracy, Check, Ledger
+from accelc.report.result import Accuracy, Check, Distance, Ledger
+
+if TYPE_CHECKING:
+    from accelc.reference import ort
 
 ORACLES = ("none", "reference", "ort")
 
@@ -72,13 +78,29 @@ def _with_ort(compiled: Compiled, inputs: Mapping[str, Array], ours: Check) -> C
 
     assert compiled.quantized is not None
     model = load(compiled.source)
-    integer = any(node.op_type.startswith(_INTEGER_OPERATORS) for node in model.graph.node)
+    operators = {node.op_type for node in model.graph.node}
+    integer = any(op.startswith(_INTEGER_OPERATORS) for op in operators)
     judged = ort.compare(model if integer else None, compiled.quantized, inputs)
-    rows = [
+    found = _summed("ort", [*ours.ledger, *_ledger(judged)], judged.oracle, ours)
+    if integer or "DequantizeLinear" not in operators:
+        return found
+    levels: tuple[ort.Level, ...] = ("disable", "enable")
+    return replace(found, distances=tuple(_distance(model, compiled.quantized, inputs, level) for level in levels))
+
+
+def _distance(model: onnx.ModelProto, graph: Graph, inputs: Mapping[str, Array], level: ort.Level) -> Distance:
+    """Return how far ONNX Runtime's own result of a QDQ model is at one optimization level."""
+    from accelc.reference import ort
+
+    judged = ort.compare(model, graph, inputs, level=level)
+    return Distance(judged.oracle, tuple(r for r in _ledger(judged) if r.mismatches))
+
+
+def _ledger(judged: ort.Ledger) -> list[Ledger]:
+    return [
         Ledger(r.tensor, r.elements, r.mismatches, r.max_lsb, r.histogram, r.cause)
         for r in (*judged.layers, *judged.outputs)
     ]
-    return _summed("ort", [*ours.ledger, *rows], judged.oracle, ours)
 
 
 def _row(name: str, ours: Array, theirs: Array) -> Ledger:

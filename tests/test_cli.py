@@ -17,6 +17,7 @@ from accelc.files import read_arrays, write_arrays
 from accelc.program import Program
 from tests.cli import CommandLine
 from tests.onnx_build import model, node
+from tests.quant_build import quantized, residual
 
 
 @pytest.fixture
@@ -139,6 +140,18 @@ def test_given_inputs_are_used_and_seeds_differ(accelc: CommandLine, net: Path) 
 
 def test_ort_is_asked_and_agrees(accelc: CommandLine, net: Path) -> None:
     assert ", 0 differ (onnxruntime" in accelc.ok("run", net, "--check", "ort", "--activations", "int8")
+
+
+@pytest.mark.parametrize("operators", [True, False], ids=["qoperator", "qdq"])
+def test_a_quantized_model_is_judged_in_its_integer_form(accelc: CommandLine, tmp_path: Path, operators: bool) -> None:
+    onnx.save(quantized(residual(), tmp_path, operators), "quantized.onnx")
+    out = accelc.ok("run", "quantized.onnx", "--check", "ort", "--json", "run.json")
+    found = json.loads(Path("run.json").read_text())
+    assert found["check"]["mismatches"] == 0
+    assert found["accuracy"] is None, "a quantized model has no float form to be compared with"
+    levels = [distance["source"].split(", ")[-1] for distance in found["check"]["distances"]]
+    assert levels == ([] if operators else ["disable", "enable"])
+    assert ("told, not judged" in out) is not operators
 
 
 def test_a_failed_check_ends_with_status_1_and_names_the_tensor(

@@ -123,6 +123,9 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
     if r.accuracy is not None:
         yield "quantization", _accuracy_text(r.accuracy)
     yield "check", check_text(r.check)
+    for distance in r.check.distances:
+        rows = [_ledger_line(row) for row in distance.ledger] or ["no integer differs"]
+        yield "distance", Text("\n".join([f"{distance.source} (told, not judged)", *rows]), style=_DIM)
 
 
 def _dataflow_text(r: Result) -> str:
