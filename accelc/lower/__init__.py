@@ -101,7 +101,9 @@ def port_of(places: Places, name: str) -> Port:
     tensor, view = places.graph.tensors[name], places.views[name]
     quant = tensor.quant
     scale, zero = (float(quant.scale), int(quant.zero_point)) if quant is not None else (1.0, 0)
-    return Port(name, tensor.shape, tensor.dtype, tensor.dtype, scale, zero, places.address(view), view.extents, view.pitch)
+    return Port(
+        name, tensor.shape, tensor.dtype, tensor.dtype, scale, zero, places.address(view), view.extents, view.pitch
+    )
 
 
 def _moved(port: Port, base: int) -> Port:
@@ -113,9 +115,7 @@ def _external(port: Port, integer: bool) -> Port:
     return port if integer or port.stored == "int32" else replace(port, dtype="float32")
 
 
-def _regions(
-    plan: Schedule, places: Places, ports: Mapping[str, Port], written: Mapping[str, int]
-) -> list[Region]:
+def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written: Mapping[str, int]) -> list[Region]:
     """Return the memory map: every tensor in DRAM, the layers between which it is used, and when it is complete."""
     consumers, producers = plan.graph.consumers(), plan.graph.producers()
     found = []
@@ -137,9 +137,16 @@ def _layer_infos(plan: Schedule) -> list[LayerInfo]:
 def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None) -> LayerInfo:
     tiling = entry.tiling if entry is not None else None
     leads = entry is not None and entry.stage.layers[0] is layer
-    tile = {} if tiling is None else {
-        "rows": tiling.rows, "cols": tiling.cols, "channels": tiling.channels, "depth": tiling.depth,
-    }
+    tile = (
+        {}
+        if tiling is None
+        else {
+            "rows": tiling.rows,
+            "cols": tiling.cols,
+            "channels": tiling.channels,
+            "depth": tiling.depth,
+        }
+    )
     return LayerInfo(
         name=layer.name,
         op=layer.op,
@@ -156,8 +163,12 @@ def _host_call(places: Places, layer: Layer) -> HostCall:
     names = [name for name in layer.inputs if name and places.graph.tensors[name].data is None]
     inputs, outputs = (tuple(port_of(places, name) for name in group) for group in (names, layer.outputs))
     return HostCall(
-        layer.name, layer.attrs["op_type"], layer.attrs["reason"], layer.attrs["model"],
-        tuple(_external(p, False) for p in inputs), tuple(_external(p, False) for p in outputs),
+        layer.name,
+        layer.attrs["op_type"],
+        layer.attrs["reason"],
+        layer.attrs["model"],
+        tuple(_external(p, False) for p in inputs),
+        tuple(_external(p, False) for p in outputs),
         _host_seconds(places.emitter.chip, (*inputs, *outputs)),
     )
 

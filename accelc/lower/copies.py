@@ -1,4 +1,4 @@
-"""Lowering of layers that only move bytes: concat inputs placed apart, slices, pads, reshapes and transposes that reorder."""
+"""Lowering of layers that only move bytes: concat inputs placed apart; slices, pads, reshapes, transposes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from itertools import product
 import numpy as np
 
 from accelc.arithmetic import quantize_array, table
-from accelc.graph import Layer
-from accelc.lower.pack import excess, quant_of, stored_table
+from accelc.graph import Array, Layer
+from accelc.lower.pack import excess, quant_of, stored_constant, stored_table
 from accelc.lower.places import Places
 from accelc.schedule.stages import Stage, copied_inputs
 from accelc.schedule.views import View, owned, same_quant, strides_by_axis, within
@@ -58,7 +58,7 @@ def lower_copy(places: Places, stage: Stage) -> None:
     _move(places, places.address(before) + start, places.address(view) + into, loops, _requantizing(places, layer))
 
 
-def _requantizing(places: Places, layer: Layer, source: str = "") -> np.ndarray | None:  # type: ignore[type-arg]
+def _requantizing(places: Places, layer: Layer, source: str = "") -> Array | None:
     """Return the table from the input's stored bytes to the output's, None if they mean the same."""
     x, y = places.graph.tensors[source or layer.inputs[0]], places.graph.tensors[layer.outputs[0]]
     if same_quant(x.quant, y.quant) and x.dtype == y.dtype:
@@ -84,8 +84,6 @@ def _concat(places: Places, layer: Layer, view: View) -> None:
 
 
 def _constant(places: Places, name: str) -> View:
-    from accelc.lower.pack import stored_constant
-
     tensor = places.graph.tensors[name]
     return places.constant_view(name, stored_constant(tensor, owned(tensor).extents[3]))
 
@@ -93,7 +91,7 @@ def _constant(places: Places, name: str) -> View:
 def _fill(places: Places, layer: Layer, view: View) -> None:
     """Write the padding value over the whole result."""
     out = places.graph.tensors[layer.outputs[0]]
-    value = int(quantize_array(np.float32(layer.attrs["value"]), quant_of(out), out.dtype)) + excess(out)
+    value = int(quantize_array(np.asarray(layer.attrs["value"]), quant_of(out), out.dtype)) + excess(out)
     n, h, w, c = view.extents
     address = places.emitter.constants.add(np.full(c, value, np.uint8))
     sn, sh, sw = view.strides
@@ -102,8 +100,12 @@ def _fill(places: Places, layer: Layer, view: View) -> None:
 
 
 def _reshape(
-    places: Places, before: View, after: View, source: tuple[Sequence[int], Sequence[int]],
-    target: tuple[Sequence[int], Sequence[int]], change: np.ndarray | None,  # type: ignore[type-arg]
+    places: Places,
+    before: View,
+    after: View,
+    source: tuple[Sequence[int], Sequence[int]],
+    target: tuple[Sequence[int], Sequence[int]],
+    change: Array | None,
 ) -> None:
     """Move elements in row-major order; extents that do not divide each other are walked one by one."""
     loops, left, right = _refine(list(zip(*source, strict=True)), list(zip(*target, strict=True)))
@@ -146,7 +148,7 @@ def merge(loops: Sequence[Loop]) -> list[Loop]:
     return merged
 
 
-def _move(places: Places, source: int, target: int, loops: Sequence[Loop], change: np.ndarray | None) -> None:  # type: ignore[type-arg]
+def _move(places: Places, source: int, target: int, loops: Sequence[Loop], change: Array | None) -> None:
     """Emit loads and stores that move one byte for each turn of the loops, by way of a compact tile."""
     loops = merge(loops)
     run = next((k for k, loop in enumerate(loops) if loop.source == 1 and loop.target == 1), None)
@@ -162,7 +164,13 @@ def _move(places: Places, source: int, target: int, loops: Sequence[Loop], chang
 
 
 def _move_plane(
-    places: Places, source: int, target: int, rows: Loop, cols: Loop, run: int, change: np.ndarray | None  # type: ignore[type-arg]
+    places: Places,
+    source: int,
+    target: int,
+    rows: Loop,
+    cols: Loop,
+    run: int,
+    change: Array | None,
 ) -> None:
     room = places.emitter.act.size // 4
     runs = min(run, room - LINE)
@@ -178,23 +186,45 @@ def _move_plane(
 
 
 def _move_tile(
-    places: Places, source: int, target: int, rows: Loop, cols: Loop, size: tuple[int, int, int],
-    change: np.ndarray | None,  # type: ignore[type-arg]
+    places: Places,
+    source: int,
+    target: int,
+    rows: Loop,
+    cols: Loop,
+    size: tuple[int, int, int],
+    change: Array | None,
 ) -> None:
     e, (high, wide, run) = places.emitter, size
     total = high * wide * run
-    at = e.act.take(-(-total // LINE) * LINE)
+    at, place = e.claim(total + LINE, 0 if change is None else change.size)
     compact = {"rows": high, "cols": wide, "bytes": run}
     e.emit(
-        "load", src=source, dst=at, **compact, pad_value=0, src_row=rows.source, src_col=cols.source,
-        dst_row=wide * run, dst_col=run, pad_top=0, pad_left=0, pad_bottom=0, pad_right=0,
+        "load",
+        src=source,
+        dst=at,
+        **compact,
+        pad_value=0,
+        src_row=rows.source,
+        src_col=cols.source,
+        dst_row=wide * run,
+        dst_col=run,
+        pad_top=0,
+        pad_left=0,
+        pad_bottom=0,
+        pad_right=0,
     )
     if change is not None:
         address = e.constants.add(change)
-        place = e.wgt.take(256)
-        e.emit("load_weights", src=address, dst=place, bytes=256)
+        e.emit("load_weights", src=address, dst=place, bytes=change.size)
         lines = {"src_col": LINE, "dst_col": LINE, "pixels": -(-total // LINE), "n": LINE}
         e.emit("lookup", src=at, dst=at, **lines, table=place, per_channel=0)
     e.emit(
-        "store", dst=target, src=at, **compact, dst_row=rows.target, dst_col=cols.target, src_row=wide * run, src_col=run
+        "store",
+        dst=target,
+        src=at,
+        **compact,
+        dst_row=rows.target,
+        dst_col=cols.target,
+        src_row=wide * run,
+        src_col=run,
     )

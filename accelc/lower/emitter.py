@@ -1,4 +1,4 @@
-"""The Emitter: collects instructions with their tokens and layers, hands out slots of the on-chip buffers, packs constants."""
+"""The Emitter: collects instructions with their tokens and layers, constants, and slots of the on-chip buffers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Constants:
             self._places[key] = address
         return address
 
-    def array(self) -> np.ndarray:  # type: ignore[type-arg]
+    def array(self) -> Array:
         """Return all constants as bytes."""
         return np.frombuffer(b"".join(self._blobs), np.uint8)
 
@@ -110,6 +110,14 @@ class Emitter:
         self.act = Ring("act", c.act_bytes)
         self.wgt = self.act if c.unified else Ring("wgt", c.wgt_bytes)
         self.acc = Ring("acc", c.acc_bytes // 4)
+
+    def claim(self, act_bytes: int, wgt_bytes: int) -> tuple[int, int]:
+        """Return the starts of a stage's part of the activation and of the weight buffer; in one buffer they adjoin."""
+        act_bytes, wgt_bytes = round_up(act_bytes, ALIGN), round_up(wgt_bytes, ALIGN)
+        if self.act is self.wgt:
+            at = self.act.take(act_bytes + wgt_bytes)
+            return at, at + act_bytes
+        return self.act.take(act_bytes), self.wgt.take(wgt_bytes)
 
     def emit(self, name: str, **operands: int | float) -> None:
         """Append an instruction; its waits follow from the bytes it touches."""

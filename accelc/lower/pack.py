@@ -36,7 +36,7 @@ def quant_of(tensor: Tensor) -> Quant:
 
 
 class Weights:
-    """A layer's weights, zero points taken off, as [group, output, kernel row, kernel column, input] of packed groups."""
+    """A layer's weights less zero points, [group, output, kernel row, kernel column, input] of packed groups."""
 
     def __init__(self, graph: Graph, layer: Layer, g: Geometry, view: View) -> None:
         centered = centered_weights(graph.tensors[layer.inputs[1]])
@@ -114,9 +114,7 @@ def _pack(w: Bytes, pitch: int, merge: bool) -> bytes:
     return blocks.transpose(0, 1, 3, 4, 2, 5).tobytes()
 
 
-def requantize_params(
-    graph: Graph, layer: Layer, weights: Weights, block: Block, mode: str
-) -> bytes:
+def requantize_params(graph: Graph, layer: Layer, weights: Weights, block: Block, mode: str) -> bytes:
     """Return a block's biases, then its float32 scales, or multipliers and shifts; only biases for a raw output."""
     chosen = slice(block.first, block.first + block.count)
     x, w, y = (graph.tensors[n] for n in (layer.inputs[0], layer.inputs[1], layer.outputs[0]))

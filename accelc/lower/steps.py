@@ -20,6 +20,7 @@ from accelc.arithmetic import (
 )
 from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
+from accelc.lower.emitter import Slots
 from accelc.lower.pack import excess, quant_of, stored_constant, stored_table, stored_zero
 from accelc.lower.places import Places
 from accelc.schedule.geometry import channel_pitch
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Current:
-    """The tile at hand: address, rows, columns, bytes from pixel to pixel; `loaded` while it is still the source's slot."""
+    """The tile at hand: address, rows, columns, bytes from pixel to pixel; `loaded` while in the source's slot."""
 
     at: int
     rows: int
@@ -116,8 +117,15 @@ def _lookup(stage: TileStage, step: Layer, index: int, block: Block, current: Cu
     at = load_table(stage, step, block)
     to = _result(stage, index, block, current)
     stage.emitter.emit(
-        "lookup", src=current.at, src_col=current.pitch, dst=to.at, dst_col=to.pitch, pixels=current.pixels,
-        n=block.count, table=at, per_channel=int(stage.tables[step.name].per_channel),
+        "lookup",
+        src=current.at,
+        src_col=current.pitch,
+        dst=to.at,
+        dst_col=to.pitch,
+        pixels=current.pixels,
+        n=block.count,
+        table=at,
+        per_channel=int(stage.tables[step.name].per_channel),
     )
     return to
 
@@ -133,8 +141,14 @@ def _elementwise(
     sides = ((current.at, current.pitch), (other, other_col))
     (a, a_col), (b, b_col) = sides if mine == 0 else sides[::-1]
     common = {
-        "a": a, "a_col": a_col, "b": b, "b_col": b_col, "dst": to.at, "dst_col": to.pitch,
-        "pixels": current.pixels, "n": block.count,
+        "a": a,
+        "a_col": a_col,
+        "b": b,
+        "b_col": b_col,
+        "dst": to.at,
+        "dst_col": to.pitch,
+        "pixels": current.pixels,
+        "n": block.count,
     }
     stage.emitter.emit("mul" if step.op == "mul" else "add", **common, **_constants(stage, step))
     return to
@@ -156,18 +170,25 @@ def _constants(stage: TileStage, step: Layer) -> dict[str, int | float]:
     quants = quant_of(a), quant_of(b), quant_of(y)
     if step.op == "mul":
         return {
-            "scale": float(mul_scale(*quants)), "zero_a": stored_zero(a), "zero_b": stored_zero(b),
-            "zero_point": float(quants[2].zero_point), **bounds,
+            "scale": float(mul_scale(*quants)),
+            "zero_a": stored_zero(a),
+            "zero_b": stored_zero(b),
+            "zero_point": float(quants[2].zero_point),
+            **bounds,
         }
     scale_a, scale_b, offset = add_constants(*quants, subtract=step.op == "sub")
     return {
-        "scale_a": float(scale_a), "scale_b": float(scale_b), "offset": float(offset),
-        "excess_a": excess(a), "excess_b": excess(b), **bounds,
+        "scale_a": float(scale_a),
+        "scale_b": float(scale_b),
+        "offset": float(offset),
+        "excess_a": excess(a),
+        "excess_b": excess(b),
+        **bounds,
     }
 
 
 def _load_other(
-    stage: TileStage, name: str, slot: object, block: Block, tile: MapTile, mid: Need, step: Layer
+    stage: TileStage, name: str, slot: Slots, block: Block, tile: MapTile, mid: Need, step: Layer
 ) -> tuple[int, int]:
     """Load the second operand; extents of 1 are repeated, a single pixel by a pixel step of zero."""
     view = _other_view(stage, name)
@@ -180,10 +201,10 @@ def _load_other(
     image = tile.image if n > 1 else 0
     if (h, w) == (1, 1) and mid.frame != (1, 1) and step.inputs[1] == name:
         single = replace(mid, rows=(0, 1, 0, 0), cols=(0, 1, 0, 0))
-        return stage.load(slot, view, name, image, single, block.first, block.count, 0), 0  # type: ignore[arg-type]
+        return stage.load(slot, view, name, image, single, block.first, block.count, 0), 0
     sn, sh, sw = view.strides
     view = replace(view, strides=(sn, sh if h > 1 else 0, sw if w > 1 else 0))
-    return stage.load(slot, view, name, image, mid, block.first, block.count, 0), channel_pitch(block.count)  # type: ignore[arg-type]
+    return stage.load(slot, view, name, image, mid, block.first, block.count, 0), channel_pitch(block.count)
 
 
 def _other_view(stage: TileStage, name: str) -> View:
@@ -193,9 +214,7 @@ def _other_view(stage: TileStage, name: str) -> View:
     return stage.fold(stage.places.constant_view(name, stored_constant(tensor, stage.g.mid[2])))
 
 
-def _window(
-    stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Need, current: Current
-) -> Current:
+def _window(stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Need, current: Current) -> Current:
     pool, (height, width, _) = stage.g.pool, stage.g.mid
     assert pool is not None
     rows, cols = tile.bottom - tile.top, tile.right - tile.left
@@ -203,11 +222,24 @@ def _window(
     need_cols = pool[1].needs(tile.left, tile.right, width)
     to = Current(stage.out.claim(object()), rows, cols, channel_pitch(block.count))
     common = {
-        "src": current.at, "src_row": current.cols * current.pitch, "src_col": current.pitch,
-        "in_rows": current.rows, "in_cols": current.cols, "rows": rows, "cols": cols,
-        "top": need_rows[2], "left": need_cols[2], "kernel_y": pool[0].kernel, "kernel_x": pool[1].kernel,
-        "stride_y": min(pool[0].stride, 255), "stride_x": min(pool[1].stride, 255),
-        "dilation_y": pool[0].dilation, "dilation_x": pool[1].dilation, "n": block.count, "dst": to.at, "dst_col": to.pitch,
+        "src": current.at,
+        "src_row": current.cols * current.pitch,
+        "src_col": current.pitch,
+        "in_rows": current.rows,
+        "in_cols": current.cols,
+        "rows": rows,
+        "cols": cols,
+        "top": need_rows[2],
+        "left": need_cols[2],
+        "kernel_y": pool[0].kernel,
+        "kernel_x": pool[1].kernel,
+        "stride_y": min(pool[0].stride, 255),
+        "stride_x": min(pool[1].stride, 255),
+        "dilation_y": pool[0].dilation,
+        "dilation_x": pool[1].dilation,
+        "n": block.count,
+        "dst": to.at,
+        "dst_col": to.pitch,
     }
     if step.op != "avg_pool":
         stage.emitter.emit("max_pool", **common)
@@ -218,8 +250,15 @@ def _window(
         bottom = pool[0].after if mid.rows[1] == height else 0
         right = pool[1].after if mid.cols[1] == width else 0
     stage.emitter.emit(
-        "avg_pool", **common, bottom=bottom, right=right, scale_src=float(quant_of(x).scale), scale_dst=float(quant_of(y).scale),
-        zero_src=stored_zero(x), zero_dst=stored_zero(y), excess_dst=excess(y),
+        "avg_pool",
+        **common,
+        bottom=bottom,
+        right=right,
+        scale_src=float(quant_of(x).scale),
+        scale_dst=float(quant_of(y).scale),
+        zero_src=stored_zero(x),
+        zero_dst=stored_zero(y),
+        excess_dst=excess(y),
     )
     return to
 
@@ -229,8 +268,15 @@ def _mean(stage: TileStage, step: Layer, block: Block, current: Current) -> Curr
     to = Current(stage.out.claim(object()), 1, 1, channel_pitch(block.count))
     scale = global_average_scale(quant_of(x), quant_of(y), current.pixels)
     stage.emitter.emit(
-        "mean", src=current.at, src_col=current.pitch, pixels=current.pixels, n=block.count, dst=to.at,
-        scale=float(scale), zero_src=stored_zero(x), zero_dst=stored_zero(y),
+        "mean",
+        src=current.at,
+        src_col=current.pitch,
+        pixels=current.pixels,
+        n=block.count,
+        dst=to.at,
+        scale=float(scale),
+        zero_src=stored_zero(x),
+        zero_dst=stored_zero(y),
     )
     return to
 
@@ -239,7 +285,12 @@ def _across_channels(stage: TileStage, step: Layer, index: int, block: Block, cu
     x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
     to = _result(stage, index, block, replace(current, loaded=True))
     common = {
-        "src": current.at, "src_col": current.pitch, "dst": to.at, "dst_col": to.pitch, "pixels": current.pixels, "n": block.count,
+        "src": current.at,
+        "src_col": current.pitch,
+        "dst": to.at,
+        "dst_col": to.pitch,
+        "pixels": current.pixels,
+        "n": block.count,
     }
     if step.op == "softmax":
         at = load_table(stage, step, block)
@@ -247,8 +298,16 @@ def _across_channels(stage: TileStage, step: Layer, index: int, block: Block, cu
         return to
     k = lrn_constants(step, quant_of(x), quant_of(y))
     stage.emitter.emit(
-        "lrn", **common, before=k.before, after=k.after, square_scale=float(k.square_scale), bias=float(k.bias),
-        exponent=float(k.exponent), scale_src=float(k.scale_in), scale_dst=float(k.scale_out),
-        zero_src=stored_zero(x), zero_dst=stored_zero(y),
+        "lrn",
+        **common,
+        before=k.before,
+        after=k.after,
+        square_scale=float(k.square_scale),
+        bias=float(k.bias),
+        exponent=float(k.exponent),
+        scale_src=float(k.scale_in),
+        scale_dst=float(k.scale_out),
+        zero_src=stored_zero(x),
+        zero_dst=stored_zero(y),
     )
     return to

@@ -16,7 +16,7 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import DATAFLOW_CODES, merges_taps
 from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch, flatten_map, fold_batch
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
-from accelc.schedule.tiling import Block, Footprint, Tiling, channel_blocks, footprint
+from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint
 from accelc.schedule.views import View, round_up
 
 
@@ -41,7 +41,8 @@ class Need:
     @property
     def frame(self) -> tuple[int, int]:
         """Return rows and columns with the padding."""
-        return tuple(stop - start + before + after for start, stop, before, after in (self.rows, self.cols))  # type: ignore[return-value]
+        rows, cols = (stop - start + before + after for start, stop, before, after in (self.rows, self.cols))
+        return rows, cols
 
 
 def map_tiles(g: Geometry, t: Tiling) -> list[MapTile]:
@@ -88,7 +89,7 @@ class TileStage:
 
     def _claim_buffers(self) -> None:
         f, e = self.foot, self.emitter
-        at = e.act.take(f.act_bytes(self.g))
+        at, wgt_at = e.claim(f.act_bytes(self.g), f.wgt_bytes)
         self.source = slots(at, 2, f.source)
         at += 2 * f.source
         self.mid = at
@@ -96,9 +97,8 @@ class TileStage:
         self.others = [slots(at + 2 * k * f.other, 2, f.other) for k in range(self.g.others)]
         at += 2 * self.g.others * f.other
         self.out = slots(at, 2, f.out)
-        at = e.wgt.take(f.wgt_bytes)
-        self.wgt = slots(at, 2, f.weights)
-        self.table_at = at + 2 * f.weights
+        self.wgt = slots(wgt_at, 2, f.weights)
+        self.table_at = wgt_at + 2 * f.weights
         self.acc = slots(e.acc.take(2 * f.acc_words), 2, f.acc_words)
 
     def lower(self) -> None:
@@ -136,7 +136,7 @@ class TileStage:
         return Need((*rows[:2], 0, 0), (*cols[:2], 0, 0))
 
     def target(self, step: int) -> int:
-        """Return where a step that cannot work in place writes: the intermediate slot before a pool, else an out slot."""
+        """Return where a step not in place writes: the intermediate slot if a pool is ahead, else an out slot."""
         pools = (*WINDOW_OPS, *GLOBAL_OPS)
         ahead = any(s.op in pools for s in self.stage.steps[max(step, 0) + (step >= 0) :])
         return self.mid if ahead else self.out.claim(object())
@@ -157,7 +157,9 @@ class TileStage:
         for first in range(0, block.depth, depth_step):
             depth = min(depth_step, block.depth - first)
             params = self._load_weights(block, first, depth)
-            act = self._load_source(block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0])))
+            act = self._load_source(
+                block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0]))
+            )
             self._mac(block, source, (rows, cols), act, acc, n, first, depth)
         return self._requantize(head, block, (rows, cols), acc, n, params)
 
@@ -165,14 +167,29 @@ class TileStage:
         return self.graph.tensors[name]
 
     def _mac(
-        self, block: Block, source: Need, size: tuple[int, int], act: int, acc: int, acc_col: int, first: int, depth: int
+        self,
+        block: Block,
+        source: Need,
+        size: tuple[int, int],
+        act: int,
+        acc: int,
+        acc_col: int,
+        first: int,
+        depth: int,
     ) -> None:
         g, pitch = self.g, channel_pitch(depth)
         row = source.frame[1] * pitch
         y, x = g.conv
         shape = {
-            "act": act, "act_row": y.stride * row, "act_col": x.stride * pitch, "rows": size[0], "cols": size[1],
-            "taps_y": y.kernel, "tap_row": y.dilation * row, "acc": acc, "acc_col": acc_col,
+            "act": act,
+            "act_row": y.stride * row,
+            "act_col": x.stride * pitch,
+            "rows": size[0],
+            "cols": size[1],
+            "taps_y": y.kernel,
+            "tap_row": y.dilation * row,
+            "acc": acc,
+            "acc_col": acc_col,
         }
         if g.depthwise:
             self.emitter.emit(
@@ -186,9 +203,17 @@ class TileStage:
         size_bytes = g.taps * n * block.groups * (pitch if merged else channel_pitch(each))
         for part in range(g.parts):
             self.emitter.emit(
-                "conv", **shape, taps_x=1 if merged else x.kernel, tap_col=0 if merged else x.dilation * pitch,
-                depth=deep, wgt=self._weights_at + part * size_bytes, n=n, accumulate=int(first > 0 or part > 0),
-                dataflow=DATAFLOW_CODES[self.t.dataflow], groups=block.groups, act_group=each if block.groups > 1 else 0,
+                "conv",
+                **shape,
+                taps_x=1 if merged else x.kernel,
+                tap_col=0 if merged else x.dilation * pitch,
+                depth=deep,
+                wgt=self._weights_at + part * size_bytes,
+                n=n,
+                accumulate=int(first > 0 or part > 0),
+                dataflow=DATAFLOW_CODES[self.t.dataflow],
+                groups=block.groups,
+                act_group=each if block.groups > 1 else 0,
             )
 
     def _load_weights(self, block: Block, first: int, depth: int) -> int:
@@ -231,7 +256,12 @@ class TileStage:
         name = "requantize" if self.emitter.chip.requantization == "float32" else "requantize_fixed"
         pitch = channel_pitch(block.count)
         self.emitter.emit(
-            name, **common, dst_col=pitch, zero_point=stored_zero(result), low=low + excess(result), high=high + excess(result)
+            name,
+            **common,
+            dst_col=pitch,
+            zero_point=stored_zero(result),
+            low=low + excess(result),
+            high=high + excess(result),
         )
         return Current(dst, *size, pitch)
 
@@ -257,9 +287,21 @@ class TileStage:
         whole = depth == view.extents[3] and view.pitch == pitch
         sn, sh, sw = view.strides
         self.emitter.emit(
-            "load", src=self.places.address(view) + image * sn + y0 * sh + x0 * sw + channel, dst=at,
-            rows=y1 - y0, cols=x1 - x0, bytes=pitch if whole else depth, pad_value=zero, src_row=sh, src_col=sw,
-            dst_row=need.frame[1] * pitch, dst_col=pitch, pad_top=top, pad_left=left, pad_bottom=bottom, pad_right=right,
+            "load",
+            src=self.places.address(view) + image * sn + y0 * sh + x0 * sw + channel,
+            dst=at,
+            rows=y1 - y0,
+            cols=x1 - x0,
+            bytes=pitch if whole else depth,
+            pad_value=zero,
+            src_row=sh,
+            src_col=sw,
+            dst_row=need.frame[1] * pitch,
+            dst_col=pitch,
+            pad_top=top,
+            pad_left=left,
+            pad_bottom=bottom,
+            pad_right=right,
         )
         return at
 
@@ -269,8 +311,18 @@ class TileStage:
         size = block.count * view.element_bytes
         whole = block.count == view.extents[3] and sw == current.pitch and view.contiguous
         self.emitter.emit(
-            "store", dst=self.places.address(view) + tile.image * sn + tile.top * sh + tile.left * sw
+            "store",
+            dst=self.places.address(view)
+            + tile.image * sn
+            + tile.top * sh
+            + tile.left * sw
             + block.first * view.element_bytes,
-            src=current.at, rows=current.rows, cols=current.cols, bytes=current.pitch if whole else size,
-            dst_row=sh, dst_col=sw, src_row=current.cols * current.pitch, src_col=current.pitch,
+            src=current.at,
+            rows=current.rows,
+            cols=current.cols,
+            bytes=current.pitch if whole else size,
+            dst_row=sh,
+            dst_col=sw,
+            src_row=current.cols * current.pitch,
+            src_col=current.pitch,
         )

@@ -1,4 +1,4 @@
-"""Tokens: which instructions of other queues must be complete before one may start, found from the bytes each touches."""
+"""Tokens: which instructions of other queues must be complete before one may start, from the bytes each touches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from accelc.graph import Array
 from accelc.isa import Instruction, Queue, Space
 
 
@@ -29,7 +30,7 @@ class TokenTracker:
     unified: bool
     counts: list[int] = field(default_factory=lambda: [0] * len(Queue))
     _accesses: dict[int, list[_Access]] = field(default_factory=dict)
-    _scratch: np.ndarray = field(default_factory=lambda: np.zeros((4, 4), np.int64))  # type: ignore[type-arg]
+    _scratch: Array = field(default_factory=lambda: np.zeros((4, 4), np.int64))
 
     def issue(self, made: Instruction, operands: dict[str, int | float]) -> dict[Queue, int]:
         """Return what an instruction must wait for, and record it as issued."""

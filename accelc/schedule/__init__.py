@@ -147,7 +147,8 @@ def _no_tile(graph: Graph, stage: Stage, geometry: Geometry, chip: Chip) -> str:
 
 
 def _lines(plan: Schedule) -> Iterator[str]:
-    yield f"schedule {plan.graph.name} on {plan.chip.name}, {plan.dataflow}, {plan.placement.bytes} bytes of activations"
+    room = plan.placement.bytes
+    yield f"schedule {plan.graph.name} on {plan.chip.name}, {plan.dataflow}, {room} bytes of activations"
     for entry in plan.plans:
         names = " + ".join(layer.name for layer in entry.stage.layers)
         if entry.tiling is None or entry.cost is None:
@@ -156,8 +157,8 @@ def _lines(plan: Schedule) -> Iterator[str]:
         t, cost = entry.tiling, entry.cost
         order = "weights outer" if t.weights_outer else "map outer"
         yield (
-            f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}; predicted "
-            f"{cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), {cost.dram_bytes} bytes"
+            f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}; "
+            f"predicted {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), {cost.dram_bytes} bytes"
         )
 
 

@@ -24,7 +24,7 @@ class Life:
 
 @dataclass(frozen=True)
 class Placement:
-    """Offsets of the regions from the start of the activations, the bytes they span, and the least any order could do."""
+    """Offsets of the regions among the activations, the bytes they span, and the least that any order could do."""
 
     offsets: Mapping[str, int]
     bytes: int
@@ -75,7 +75,9 @@ def _span(placed: Sequence[tuple[Life, int]]) -> int:
 def _first_fit(order: Sequence[Life]) -> list[tuple[Life, int]]:
     placed: list[tuple[Life, int]] = []
     for life in order:
-        busy = sorted((at, at + other.bytes) for other, at in placed if other.first <= life.last and life.first <= other.last)
+        busy = sorted(
+            (at, at + other.bytes) for other, at in placed if other.first <= life.last and life.first <= other.last
+        )
         offset = 0
         for low, high in busy:
             if offset + life.bytes <= low:

@@ -1,4 +1,4 @@
-"""What a tiling costs, from the instructions' own cycle clauses: cycles of each engine, DRAM bytes; and lower bounds."""
+"""What a tiling costs by the instructions' own cycle clauses: cycles of each engine, DRAM bytes; lower bounds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], bloc
 
 
 def merges_taps(g: Geometry, block: Block) -> bool:
-    """Return whether a kernel row of a tile is one run of bytes: its taps adjoin, and each reads every loaded channel."""
+    """Return whether a kernel row of a tile is one run of bytes: taps adjoin, each reads every loaded channel."""
     return block.groups == 1 and g.conv[1].dilation == 1
 
 
@@ -83,7 +83,9 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
     maps = sizes.total() * g.batch
     dma, moved, first = _traffic(g, t, c, blocks.total(), maps, len(_depths(g, t, block)))
     mid = mid_size(g, t)
-    tail = _vector_cycles(g, c, mid[0] * mid[1], t.rows * t.cols, count) + transfer_cycles(c, t.rows, t.cols * t.channels)
+    tail = _vector_cycles(g, c, mid[0] * mid[1], t.rows * t.cols, count) + transfer_cycles(
+        c, t.rows, t.cols * t.channels
+    )
     mac, vector = mac * g.batch, vector * g.batch
     return Cost(max(mac, vector, dma) + first + tail, mac, vector, dma, moved)
 

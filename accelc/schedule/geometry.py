@@ -19,7 +19,7 @@ GRANULE = 4  # input channels are taken in fours
 
 @dataclass(frozen=True)
 class Window:
-    """A sliding window along one axis: kernel taps `dilation` apart, every `stride`, after `before` cells of padding."""
+    """A sliding window along one axis: taps `dilation` apart, every `stride`, after `before` cells of padding."""
 
     kernel: int = 1
     stride: int = 1
@@ -115,7 +115,9 @@ def pack_groups(group: int, c: int, k: int, chip: Chip) -> tuple[int, int, int]:
     fits = [
         m
         for m in range(1, group + 1)
-        if group % m == 0 and (m * outputs) % BLOCK == 0 and (m == 1 or (m * width <= chip.array.rows and m * outputs <= chip.array.cols))
+        if group % m == 0
+        and (m * outputs) % BLOCK == 0
+        and (m == 1 or (m * width <= chip.array.rows and m * outputs <= chip.array.cols))
     ]
     legal = [m for m in range(1, group + 1) if group % m == 0 and (m * outputs) % BLOCK == 0]
     join = max(fits) if fits else (min(legal) if legal else group)
@@ -205,8 +207,22 @@ def _head(graph: Graph, stage: Stage, view: View, chip: Chip) -> Geometry:
     """Return a geometry with only what the head decides."""
     none = (0, 0, 0)
     bare = Geometry(
-        stage.head is not None, False, 1, none, none, none, (Window(), Window()), None, 1, view.extents[3], 1, 1, 0, False,
-        False, 0.0,
+        stage.head is not None,
+        False,
+        1,
+        none,
+        none,
+        none,
+        (Window(), Window()),
+        None,
+        1,
+        view.extents[3],
+        1,
+        1,
+        0,
+        False,
+        False,
+        0.0,
     )
     head = stage.head
     if head is None:

@@ -42,7 +42,7 @@ class Stage:
 
 
 def main_input(graph: Graph, layer: Layer) -> str:
-    """Return the operand a layer's tile follows: the first, or of an elementwise layer the one as large as the result."""
+    """Return the operand a layer's tile follows: the first, or if elementwise the one as large as the result."""
     if layer.op not in ELEMENTWISE:
         return layer.inputs[0]
     extents = nhwc(graph.tensors[layer.outputs[0]].shape)
@@ -81,7 +81,11 @@ def _whole_map_conv(layer: Layer, flat: Layer, tensors: dict[str, Tensor]) -> La
     reshaped = replace(weights, name=f"{weights.name}::map", shape=shape, data=weights.data.reshape(shape))
     tensors[reshaped.name] = reshaped
     attrs = {
-        **layer.attrs, "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1,
+        **layer.attrs,
+        "strides": (1, 1),
+        "pads": (0, 0, 0, 0),
+        "dilations": (1, 1),
+        "group": 1,
     }
     inputs = (flat.inputs[0], reshaped.name, *layer.inputs[2:])
     return replace(layer, op="conv", inputs=inputs, attrs=attrs)
@@ -94,7 +98,7 @@ def plan_stages(graph: Graph, views: Mapping[str, View]) -> tuple[Stage, ...]:
     taken: set[str] = set()
     stages = []
     for layer in graph.layers:
-        if layer.name in taken or _moves_nothing(graph, layer, views):
+        if layer.name in taken or _moves_nothing(layer, views):
             continue
         chain = _chain(graph, layer, consumers, taken)
         taken |= {member.name for member in chain}
@@ -111,7 +115,7 @@ def _stage(graph: Graph, chain: list[Layer], position: int) -> Stage:
     return Stage("host" if first.op == "host" else "copy", None, (first,), position, next(iter(first.inputs), ""))
 
 
-def _moves_nothing(graph: Graph, layer: Layer, views: Mapping[str, View]) -> bool:
+def _moves_nothing(layer: Layer, views: Mapping[str, View]) -> bool:
     """Return whether the layer's outputs are already where its inputs lie."""
     if layer.op not in ("slice", "reshape", "transpose"):
         return layer.op == "concat" and not copied_inputs(layer, views)

@@ -31,7 +31,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of output channels: [first, first + count), made of `groups` groups reading input channels from `source`."""
+    """A block of output channels [first, first + count): `groups` groups that read input channels from `source`."""
 
     first: int
     count: int
@@ -135,7 +135,7 @@ def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
 def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip) -> bool:
     """Return whether a footprint fits the chip and every operand its field."""
     c = chip.timing
-    act, wgt = f.act_bytes(g), f.wgt_bytes
+    act, wgt = round_up(f.act_bytes(g), SLACK), round_up(f.wgt_bytes, SLACK)
     room = act + wgt <= c.act_bytes if c.unified else act <= c.act_bytes and wgt <= c.wgt_bytes
     return room and 2 * f.acc_words * 4 <= c.acc_bytes and fields_fit(g, t)
 

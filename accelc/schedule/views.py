@@ -66,7 +66,7 @@ def same_quant(a: Quant | None, b: Quant | None) -> bool:
 
 
 def plan_views(graph: Graph) -> dict[str, View]:
-    """Return the view of every activation: concat inputs lie inside the result, slices and reshapes over their source."""
+    """Return the view of every activation: concat inputs lie in the result, slices and reshapes over their source."""
     views = {name: owned(graph.tensors[name]) for name in graph.inputs}
     for layer in reversed(graph.layers):
         if layer.op == "concat":

@@ -61,8 +61,16 @@ class Net:
         return self.constant(data, dtype, Quant(scale.astype(np.float32), zero, 0))
 
     def conv(
-        self, x: str, k: int, kernel: Pair = (3, 3), strides: Pair = (1, 1), pads: tuple[int, ...] = (0, 0, 0, 0),
-        dilations: Pair = (1, 1), group: int = 1, activation: Any = None, weights: str = "int8",
+        self,
+        x: str,
+        k: int,
+        kernel: Pair = (3, 3),
+        strides: Pair = (1, 1),
+        pads: tuple[int, ...] = (0, 0, 0, 0),
+        dilations: Pair = (1, 1),
+        group: int = 1,
+        activation: Any = None,
+        weights: str = "int8",
     ) -> str:
         n, c, *size = self.shape(x)
         h, w = size if len(size) == 2 else (1, *size)
@@ -72,7 +80,14 @@ class Net:
         bias = self.constant(self.rng.integers(-2000, 2000, k).astype(np.int32), "int32", None)
         shape = (n, k, oh, ow) if len(size) == 2 else (n, k, ow)
         return self.layer(
-            "conv", (x, wt, bias), shape, strides=strides, pads=pads, dilations=dilations, group=group, activation=activation
+            "conv",
+            (x, wt, bias),
+            shape,
+            strides=strides,
+            pads=pads,
+            dilations=dilations,
+            group=group,
+            activation=activation,
         )
 
     def fc(self, x: str, n: int, activation: Any = None) -> str:
@@ -81,8 +96,15 @@ class Net:
         return self.layer("fc", (x, self.weights((n, k)), bias), (m, n), activation=activation)
 
     def pool(
-        self, op: str, x: str, kernel: Pair, strides: Pair, pads: tuple[int, ...] = (0, 0, 0, 0), include: int = 0,
-        ceil: bool = False, dilations: Pair = (1, 1),
+        self,
+        op: str,
+        x: str,
+        kernel: Pair,
+        strides: Pair,
+        pads: tuple[int, ...] = (0, 0, 0, 0),
+        include: int = 0,
+        ceil: bool = False,
+        dilations: Pair = (1, 1),
     ) -> str:
         n, c, h, w = self.shape(x)
         extents = []

@@ -278,8 +278,13 @@ def _constant(net: Net, shape: tuple[int, ...]) -> str:
 CASES |= {
     op: _function(op, **attrs)
     for op, attrs in {
-        "relu": {}, "leaky_relu": {"alpha": 0.1}, "sigmoid": {}, "tanh": {}, "requantize": {},
-        "hard_sigmoid": {"alpha": 0.2, "beta": 0.5}, "clip": {"min": -1.0, "max": 1.0},
+        "relu": {},
+        "leaky_relu": {"alpha": 0.1},
+        "sigmoid": {},
+        "tanh": {},
+        "requantize": {},
+        "hard_sigmoid": {"alpha": 0.2, "beta": 0.5},
+        "clip": {"min": -1.0, "max": 1.0},
     }.items()
 }
 CASES |= {
@@ -346,5 +351,7 @@ def test_a_layer_that_fits_no_tile_is_refused_with_the_bytes() -> None:
     values["buffers"]["act"] |= {"bytes": 256, "banks": 1}
     net = Net(0)
     graph = net.graph(net.conv(net.input(1, 600, 9, 9), 8, (7, 7)))
-    with pytest.raises(ScheduleError, match=r"'conv0' .*no tile fits chip 'edge': one output pixel needs \d+ bytes of act"):
+    with pytest.raises(
+        ScheduleError, match=r"'conv0' .*no tile fits chip 'edge': one output pixel needs \d+ bytes of act"
+    ):
         schedule(graph, Chip.model_validate(values))
