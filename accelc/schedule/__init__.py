@@ -158,7 +158,8 @@ def _lines(plan: Schedule) -> Iterator[str]:
         order = "weights outer" if t.weights_outer else "map outer"
         yield (
             f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}; "
-            f"predicted {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), {cost.dram_bytes} bytes"
+            f"predicted {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), "
+            f"{cost.dram_bytes} bytes"
         )
 
 

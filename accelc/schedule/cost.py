@@ -148,17 +148,38 @@ def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple
 
 
 def layer_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
-    """Return cycles no schedule can beat for a layer: its multiply-accumulates over the array's peak."""
-    return math.ceil(macs(graph, layer) / chip.peak_macs_per_cycle)
+    """Return array cycles no schedule can beat for a layer.
+
+    At least its multiply-accumulates over the array's peak; for a layer of one group also the array's passes over the
+    whole of inputs times kernel and outputs, each as long as the dataflow makes it, under the best dataflow offered.
+    """
+    work = macs(graph, layer)
+    peak = math.ceil(work / chip.peak_macs_per_cycle)
+    if not work or layer.attrs.get("group", 1) > 1:
+        return peak
+    weights = graph.tensors[layer.inputs[1]].shape
+    n, depth = weights[0], math.prod(weights[1:])
+    pixels = work // (n * depth)
+    return max(peak, min(_pass_bound(chip, dataflow, pixels, depth, n) for dataflow in chip.array.dataflows))
+
+
+def _pass_bound(chip: Chip, dataflow: str, pixels: int, depth: int, n: int) -> int:
+    """Return the cycles of the fewest passes of a dataflow; a weight tile takes a cycle a row to load."""
+    rows, blocks = chip.array.rows, -(-n // chip.array.cols)
+    if dataflow == "ws":
+        return (-(-depth // rows) * blocks - 1) * max(pixels, rows) + pixels
+    if dataflow == "os":
+        return -(-pixels // rows) * blocks * depth
+    return 0
 
 
 def network_bound(graph: Graph, views: Mapping[str, View], constant_bytes: int, chip: Chip) -> int:
     """Return cycles no schedule can beat for the network.
 
-    The larger of all multiply-accumulates over the array's peak, and of the bytes that must cross the DRAM bus once
+    The larger of the sum of its layers' bounds on the one array, and of the bytes that must cross the DRAM bus once
     (constants and outputs) over its peak rate.
     """
-    compute = math.ceil(sum(macs(graph, layer) for layer in graph.layers) / chip.peak_macs_per_cycle)
+    compute = sum(layer_bound(graph, layer, chip) for layer in graph.layers)
     once = constant_bytes + sum(_payload(views[name]) for name in graph.outputs)
     bursts = once // chip.timing.dram_burst_bytes
     return max(compute, bursts * chip.timing.dram_burst_cycles)
