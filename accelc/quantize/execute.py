@@ -65,11 +65,13 @@ class _Segment:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._graph = graph
-        model = to_float_onnx(graph).SerializeToString()
-        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        model = to_float_onnx(graph)
+        self._weights = model.weights
+        serialized = model.proto.SerializeToString()
+        self._session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
 
     def run(self, values: Values) -> Values:
-        feeds = {n: values[n] for n in self._graph.inputs}
+        feeds = {**{n: values[n] for n in self._graph.inputs}, **self._weights}
         return dict(zip(self._graph.outputs, self._session.run(list(self._graph.outputs), feeds), strict=True))
 
 

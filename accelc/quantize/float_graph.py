@@ -21,6 +21,7 @@ from accelc.graph import QUANTIZED, Array, Graph, Layer, Tensor, nhwc
 from accelc.reference.onnx_operands import pad_widths, pool_attributes, slice_operands
 
 OPSET = 19
+LARGE = 1 << 16  # elements from which a constant is fed rather than copied
 
 
 @dataclass
@@ -76,11 +77,19 @@ def real_constant(tensor: Tensor) -> Array:
     """Return a constant's real value, float32."""
     assert tensor.data is not None
     if tensor.quant is None:
-        return tensor.data.astype(np.float32)
+        return tensor.data.astype(np.float32, copy=False)
     return dequantize_array(tensor.data, tensor.quant)
 
 
-def to_float_onnx(graph: Graph) -> onnx.ModelProto:
+@dataclass(frozen=True, eq=False)
+class FloatModel:
+    """A float model and its large constants, which are inputs of it: copying them into the model would cost seconds."""
+
+    proto: onnx.ModelProto
+    weights: Mapping[str, Array]
+
+
+def to_float_onnx(graph: Graph) -> FloatModel:
     """Return the float model of a graph without host layers; its inputs and outputs are real numbers."""
     twin = FloatTwin(graph)
     for layer in graph.layers:
@@ -89,14 +98,17 @@ def to_float_onnx(graph: Graph) -> onnx.ModelProto:
             raise UnsupportedError(f"layer '{layer.name}': op '{layer.op}' has no float form here")
         emit(twin, layer)
         _round_to_scale(twin, layer.outputs[0])
+    large = {n: v for n, v in twin.constants.items() if v.dtype == np.float32 and v.size >= LARGE}
+    shapes = {n: graph.tensors[n].shape for n in graph.inputs} | {n: v.shape for n, v in large.items()}
     proto = helper.make_graph(
         twin.nodes,
         graph.name or "graph",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, graph.tensors[n].shape) for n in graph.inputs],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in shapes.items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, graph.tensors[n].shape) for n in graph.outputs],
-        [numpy_helper.from_array(value, name) for name, value in twin.constants.items()],
+        [numpy_helper.from_array(value, name) for name, value in twin.constants.items() if name not in large],
     )
-    return helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    return FloatModel(model, large)
 
 
 def _round_to_scale(twin: FloatTwin, name: str) -> None:
