@@ -116,8 +116,24 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     )
     yield (done := replace(done, quantized=quantized))
 
+    yield from _target(done, progress)
+
+
+def retarget(
+    compiled: Compiled, chip: Chip, *, dataflow: str, objective: str, progress: Progress = lambda _: None
+) -> Compiled:
+    """Return a quantized model scheduled and lowered for another chip or dataflow, its front half compiled once."""
+    options = replace(compiled.options, dataflow=dataflow, objective=objective)
+    return list(_target(replace(compiled, chip=chip, options=options), progress))[-1]
+
+
+def _target(done: Compiled, progress: Progress) -> Iterator[Compiled]:
+    """Yield the compilation after each stage that depends on the chip."""
+    if done.quantized is None:
+        raise InputError(f"'{done.name}' was not compiled as far as 'quantize'; there is nothing to schedule")
+    chip, options = done.chip, done.options
     progress("schedule")
-    plan = schedule(quantized, chip, objective=options.objective, dataflow=options.dataflow)
+    plan = schedule(done.quantized, chip, objective=options.objective, dataflow=options.dataflow)
     yield (done := replace(done, schedule=plan))
 
     progress("lower")
