@@ -57,11 +57,6 @@ def requantize(
             m.act[dst + p * dst_col + j] = int(np.rint(min(max(real, least), most))) + zero_point
 
 
-@requantize.cycles
-def _(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
-    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
-
-
 @requantize.touches
 def _(
     t: Array, acc: int, acc_col: int, dst: int, dst_col: int, pixels: int, n: int, params: int
@@ -79,13 +74,6 @@ def _(
     t[2, 2] = dst + (pixels - 1) * dst_col + n
     t[2, 3] = 1
     return 3
-
-
-@requantize.rule
-def _(pixels: int, n: int, params: int) -> str:
-    if not (pixels and n):
-        return f"pixels={pixels} and n={n} must be at least 1"
-    return "" if params % 4 == 0 else f"params={params} must be a multiple of 4"
 
 
 @requantize.events
@@ -136,11 +124,6 @@ def requantize_fixed(
             m.act[dst + p * dst_col + j] = min(max(value + zero_point, low), high)
 
 
-@requantize_fixed.cycles
-def _(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
-    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
-
-
 @requantize_fixed.touches
 def _(
     t: Array, acc: int, acc_col: int, dst: int, dst_col: int, pixels: int, n: int, params: int
@@ -158,13 +141,6 @@ def _(
     t[2, 2] = dst + (pixels - 1) * dst_col + n
     t[2, 3] = 1
     return 3
-
-
-@requantize_fixed.rule
-def _(pixels: int, n: int, params: int) -> str:
-    if not (pixels and n):
-        return f"pixels={pixels} and n={n} must be at least 1"
-    return "" if params % 4 == 0 else f"params={params} must be a multiple of 4"
 
 
 @requantize_fixed.events
@@ -188,11 +164,6 @@ def drain(
                 m.act[dst + p * dst_col + 4 * j + b] = (total >> (8 * b)) & 0xFF
 
 
-@drain.cycles
-def _(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
-    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
-
-
 @drain.touches
 def _(
     t: Array, acc: int, acc_col: int, dst: int, dst_col: int, pixels: int, n: int, params: int
@@ -210,13 +181,6 @@ def _(
     t[2, 2] = dst + (pixels - 1) * dst_col + 4 * n
     t[2, 3] = 1
     return 3
-
-
-@drain.rule
-def _(pixels: int, n: int, params: int) -> str:
-    if not (pixels and n):
-        return f"pixels={pixels} and n={n} must be at least 1"
-    return "" if params % 4 == 0 else f"params={params} must be a multiple of 4"
 
 
 @drain.events
@@ -292,16 +256,6 @@ def mul(
             m.act[dst + p * dst_col + j] = min(max(int(np.rint(real)) + excess_dst, low), high)
 
 
-@add.cycles
-def _(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
-    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
-
-
-@mul.cycles
-def _(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
-    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
-
-
 def _touches_two(
     t: Array, a: int, a_col: int, b: int, b_col: int, dst: int, dst_col: int, pixels: int, n: int
 ) -> int:
@@ -326,14 +280,9 @@ def _events_two(e: Array, c: Timing, pixels: int, n: int) -> None:
     e[ev.ACT_WRITE_BYTES] += pixels * n
 
 
-def _rule_tile(pixels: int, n: int) -> str:
-    return "" if pixels and n else f"pixels={pixels} and n={n} must be at least 1"
-
-
 for _made in (add, mul):
     _made.touches(_touches_two)
     _made.events(_events_two)
-    _made.rule(_rule_tile)
 
 
 @instruction(0x25, Queue.VECTOR)
@@ -353,11 +302,6 @@ def lookup(
         for j in range(n):
             v = int(m.wgt[table + 256 * j * per_channel + int(m.act[src + p * src_col + j])])
             m.act[dst + p * dst_col + j] = v & 0xFF
-
-
-@lookup.cycles
-def _(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
-    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
 
 
 @lookup.touches
@@ -387,4 +331,23 @@ def _(e: Array, c: Timing, pixels: int, n: int) -> None:
     e[ev.ACT_WRITE_BYTES] += pixels * n
 
 
-lookup.rule(_rule_tile)
+def _cycles_tile(c: Timing, pixels: int, n: int) -> tuple[int, int, int]:
+    return pixels * ((n + c.vector_lanes - 1) // c.vector_lanes), c.vector_latency, 0
+
+
+def _rule_tile(pixels: int, n: int) -> str:
+    return "" if pixels and n else f"pixels={pixels} and n={n} must be at least 1"
+
+
+def _rule_params(pixels: int, n: int, params: int) -> str:
+    if not (pixels and n):
+        return f"pixels={pixels} and n={n} must be at least 1"
+    return "" if params % 4 == 0 else f"params={params} must be a multiple of 4"
+
+
+for _made in (requantize, requantize_fixed, drain, add, mul, lookup):
+    _made.cycles(_cycles_tile)
+for _made in (add, mul, lookup):
+    _made.rule(_rule_tile)
+for _made in (requantize, requantize_fixed, drain):
+    _made.rule(_rule_params)
