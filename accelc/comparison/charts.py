@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -57,8 +57,7 @@ def _grid(marks: Sequence[float], places: Sequence[float], height: float) -> lis
     return parts
 
 
-def _bar(row: Bar, y: float, left: float, x: object, factor: float, shown: str) -> list[Markup]:
-    assert callable(x)
+def _bar(row: Bar, y: float, left: float, x: Callable[[float], float], factor: float, shown: str) -> list[Markup]:
     parts = [text(left - 6, y + 12, row.label, text_anchor="end")]
     begin = 0.0
     for name, value, look in row.parts:
@@ -98,8 +97,10 @@ class _Log:
 def roofline(title: str, peak_ops: float, bytes_per_second: float, points: Sequence[Point]) -> Markup:
     """Return the attainable rate over intensity, log-log, and each layer under (or beside) it."""
     ridge = peak_ops / bytes_per_second
-    across = _Log(decades(min([ridge / 10, *(p.intensity for p in points)]), max([ridge * 10, *(p.intensity for p in points)])), LEFT, WIDTH - 16)
-    up = _Log(decades(min([peak_ops / 100, *(p.rate for p in points)]), max([peak_ops * 1.01, *(p.rate for p in points)])), HEIGHT - FOOT, 30)
+    seen = [p.intensity for p in points]
+    across = _Log(decades(min([ridge / 10, *seen]), max([ridge * 10, *seen])), LEFT, WIDTH - 16)
+    rates = [p.rate for p in points]
+    up = _Log(decades(min([peak_ops / 100, *rates]), max([peak_ops * 1.01, *rates])), HEIGHT - FOOT, 30)
     parts = [text(4, 15, title, class_="title"), *_log_grid(across, up)]
     parts += _roof(across, up, peak_ops, bytes_per_second)
     parts += [_mark(across(p.intensity), up(p.rate), p) for p in points]
@@ -141,7 +142,13 @@ def _roof(across: _Log, up: _Log, peak: float, bandwidth: float) -> list[Markup]
     ]
 
 
-_SHAPES = ("circle", "M-4,-4 h8 v8 h-8 z", "M0,-5 l5,9 h-10 z", "M0,-5.5 l5,5.5 l-5,5.5 l-5,-5.5 z", "M-4,-4 l8,8 M4,-4 l-8,8")
+_SHAPES = (
+    "circle",
+    "M-4,-4 h8 v8 h-8 z",
+    "M0,-5 l5,9 h-10 z",
+    "M0,-5.5 l5,5.5 l-5,5.5 l-5,-5.5 z",
+    "M-4,-4 l8,8 M4,-4 l-8,8",
+)
 
 
 def _mark(x: float, y: float, point: Point) -> Markup:
