@@ -133,12 +133,55 @@ def request(s: State, e: int) -> None:
     else:
         s[REQUEST + e] = NEVER
         s[DONE + e] = passes
-    if s[PASS + e] == NEVER and _any_full(s):
+    if s[PASS + e] == NEVER and any_full(s):
         watch(s, e)
 
 
 @kernel
-def _any_full(s: State) -> bool:
+def stream(s: State, e: int, until: int) -> None:
+    """Serve engine `e`'s requests made before cycle `until` while they stay in one run and hit one open row.
+
+    The same steps as `request` and `dram.access` take, with their state in registers. It stops before the run's last
+    burst, a refresh, and (see `_run`) never starts while a burst could steal a port.
+    """
+    at = ENGINES + e * ENGINE_WIDTH
+    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
+    address = s[at + ADDRESS]
+    line = address >> s[dram.ROW_SHIFT]
+    bank = dram.bank_of(s, line)
+    t = s[REQUEST + e]
+    if s[bank] != line >> s[dram.BANK_BITS] or t >= until:
+        return
+    size, burst, access, path = 1 << s[dram.BURST_SHIFT], s[dram.BURST], s[dram.ACCESS], s[PATH]
+    outstanding, slot, last, bus = s[OUTSTANDING], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE]
+    before = s[at + MOVED] - s[at + RUN]
+    ready, refresh = s[bank + 1], s[bank + 2]
+    most = min(s[at + LEFT] - 1, (((line + 1) << s[dram.ROW_SHIFT]) - address) >> s[dram.BURST_SHIFT])
+    served = 0
+    while served < most and t < until and max(t, ready) < refresh:
+        s[NOW] = t
+        data = max(max(t, ready) + access, bus)
+        bus = data + burst
+        ready = bus - access
+        last = max(bus, last + path)
+        s[ring + slot] = last
+        s[ring + outstanding + slot] = max(s[at + MOVED], before + address)
+        address += size
+        served += 1
+        slot = slot + 1 if slot + 1 < outstanding else 0
+        t = max(t + 1, s[ring + slot])
+    s[at + ADDRESS], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE] = address, slot, last, bus
+    s[bank + 1] = ready
+    s[REQUEST + e] = t
+    s[at + LEFT] -= served
+    s[at + ISSUED] += served
+    s[at + HITS] += served
+    s[dram.ROW_HITS] += served
+
+
+@kernel
+def any_full(s: State) -> bool:
+    """Say whether some bank has no free port, so that a burst could steal one."""
     return (s[FULL] | s[FULL + 1]) != 0  # type: ignore[no-any-return]
 
 
@@ -147,7 +190,7 @@ def watch(s: State, e: int) -> None:
     """Note when engine `e`'s next burst passes; bursts matter only while some bank has no free port."""
     at = ENGINES + e * ENGINE_WIDTH
     s[PASS + e] = NEVER
-    if s[RUNNING + e] < 0 or not _any_full(s):
+    if s[RUNNING + e] < 0 or not any_full(s):
         return
     ring = s[RINGS] + 2 * e * s[OUTSTANDING]
     s[at + PASSED] = max(s[at + PASSED], s[at + ISSUED] - s[OUTSTANDING])

@@ -73,11 +73,18 @@ def set_up(state: State, c: Timing) -> None:
 
 
 @kernel
+def bank_of(s: State, line: int) -> int:
+    """Return where the state of a line's bank begins."""
+    bits = s[BANK_BITS]
+    return BANKS_AT + BANK_WIDTH * ((line ^ (line >> bits)) & ((1 << bits) - 1))  # type: ignore[no-any-return]
+
+
+@kernel
 def access(s: State, address: int, t: int) -> int:
     """Serve the request for the burst at `address` made at cycle `t`; return the cycle at which its data are over."""
     line = address >> s[ROW_SHIFT]
     row = line >> s[BANK_BITS]
-    bank = BANKS_AT + BANK_WIDTH * ((line ^ row) & ((1 << s[BANK_BITS]) - 1))
+    bank = bank_of(s, line)
     t0 = max(t, s[bank + 1])
     if t0 >= s[bank + 2]:
         since = t0 // s[REFRESH_INTERVAL] * s[REFRESH_INTERVAL]

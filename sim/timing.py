@@ -98,7 +98,7 @@ def time_program(program: Program, chip: Chip) -> Timeline:
     clauses.cycles(opcodes, rows, chip.timing, parts)
     table = np.zeros((len(words), WIDTH), np.int64)
     table[:, DURATION] = parts.sum(axis=1) + _host_cycles(program, chip, opcodes, rows)
-    table[:, NEED : NEED + QUEUES] = _needs(decode_waits(words), queue, opcodes)
+    table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), queue, opcodes)
     touched = touched_ranges(opcodes, rows)
     check_ranges(opcodes, touched, program, chip)
     table[:, HELD : HELD + 3] = _held(touched, chip)
@@ -145,7 +145,7 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
     return cycles
 
 
-def _needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
+def needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
     needs = np.full(waits.shape, NOBODY, np.int64)
     halts = opcodes == by_name("halt").opcode
@@ -229,7 +229,7 @@ def _run(s: Ints, table: Ints) -> None:
             return
         s[NOW] = s[PASS + k]
         if k >= REQUEST - PASS:
-            dma.request(s, k - (REQUEST - PASS))
+            _request(s, k - (REQUEST - PASS))
         elif k < DONE - PASS:
             dma.pass_port(s, k)
         else:
@@ -245,6 +245,30 @@ def _earliest(s: Ints) -> int:
         if s[PASS + k] < s[PASS + best]:
             best = k
     return best
+
+
+@kernel
+def _request(s: Ints, e: int) -> None:
+    """Serve engine `e`'s request, and those that follow before anything else happens."""
+    dma.request(s, e)
+    if dma.any_full(s):
+        return
+    until = _next_but(s, REQUEST + e)
+    dma.stream(s, e, until)
+    while s[REQUEST + e] < until:
+        s[NOW] = s[REQUEST + e]
+        dma.request(s, e)
+        dma.stream(s, e, until)
+
+
+@kernel
+def _next_but(s: Ints, event: int) -> int:
+    """Return the cycle of the next event other than `event`."""
+    soonest = NEVER
+    for k in range(PASS, dma.EVENTS_END):
+        if k != event and s[k] < soonest:
+            soonest = s[k]
+    return soonest
 
 
 @kernel
