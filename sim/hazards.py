@@ -1,0 +1,216 @@
+"""Checks that a program's tokens order every two instructions of different queues that share bytes one of them writes.
+
+The values of a program are those of its instructions executed one after another; the queues run concurrently. Both
+agree under every timing, not just the one that the model plays, if of any two instructions with a byte in common, at
+least one writing it, the later in the program starts only once the earlier is complete. That follows from the order of
+each queue and the tokens waited for, and from nothing else.
+
+* Each instruction gets a clock: per queue, how many of its instructions are known to be complete before it starts. It
+  is the greatest of the clock of the instruction before it in its queue and of those it waits for, these included.
+* Only instructions earlier in the program that the clock does not cover can be hazards; each is compared byte by byte.
+* In DRAM the bytes are exactly those moved: strided transfers that interleave share none. On chip they are the range
+  from the first to the last byte or word, as the `touches` clauses give it; act and wgt may be one scratchpad.
+* A host call reads and writes the tensors of its ports. Inputs are in place before the program starts, and outputs are
+  read after `halt`, which waits for everything.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from accelc.chip import Chip
+from accelc.errors import MachineError
+from accelc.isa import TABLE, Queue, Space, by_name
+from accelc.isa.encoding import decode_queues, decode_rows, decode_waits
+from accelc.program import Port, Program
+from accelc.sim.deadlock import explain
+from accelc.sim.dma import NEVER
+from accelc.sim.jit import entry, kernel
+from accelc.sim.timing import NOBODY, needs, touched_ranges
+from accelc.sim.transfers import moves
+
+Ints = npt.NDArray[np.int64]
+
+QUEUES = len(Queue)
+# An access: which instruction, where (first to end), and as which runs of bytes: rows x cols runs of BYTES.
+AT, SPACE, FIRST, END, WRITE, ORIGIN, ROWS, ROW, COLS, COL, BYTES = range(11)
+ACCESS_WIDTH = 11
+
+
+def check_hazards(program: Program, chip: Chip) -> None:
+    """Raise MachineError for the first two instructions that share bytes without an order, or for a deadlock."""
+    queue, waits = decode_queues(program.words), decode_waits(program.words)
+    opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    members = np.argsort(queue, kind="stable")
+    firsts = np.searchsorted(queue[members], np.arange(QUEUES + 1))
+    clocks = np.full((len(queue), QUEUES), -1, np.int64)
+    _set_clocks(needs(waits, queue, opcodes), members, firsts, clocks)
+    if (stuck := clocks[:, 0] < 0).any():
+        reason = explain(opcodes, queue, waits, np.where(stuck, -1, 0), 0).partition(": ")[2]
+        raise MachineError(f"deadlock: {reason}")
+    accesses = _accesses(program, chip, opcodes)
+    starts = np.searchsorted(accesses[:, AT], np.arange(len(queue) + 1))
+    early, late = _first_hazard(accesses, starts, queue, members, firsts, clocks)
+    if early >= 0:
+        raise MachineError(_message(program, chip, accesses[early], accesses[late], clocks[accesses[late, AT]]))
+
+
+@entry
+def _set_clocks(need: Ints, members: Ints, firsts: Ints, clocks: Ints) -> None:
+    """Write each instruction's clock, each after those of the instructions it waits for; -1 where that never ends."""
+    done = np.zeros(QUEUES, np.int64)
+    queue = np.zeros(len(need), np.int64)
+    for q in range(QUEUES):
+        queue[members[firsts[q] : firsts[q + 1]]] = q
+    progress = True
+    while progress:
+        progress = False
+        for q in range(QUEUES):
+            while firsts[q] + done[q] < firsts[q + 1] and _ready(need, members[firsts[q] + done[q]], clocks):
+                _set_clock(need, queue, members, firsts[q] + done[q], clocks)
+                done[q] += 1
+                clocks[members[firsts[q] + done[q] - 1], q] = done[q] - 1
+                progress = True
+
+
+@kernel
+def _ready(need: Ints, i: int, clocks: Ints) -> bool:
+    for q in range(QUEUES):
+        j = need[i, q]
+        if j == NEVER or (j != NOBODY and clocks[j, q] < 0):
+            return False
+    return True
+
+
+@kernel
+def _set_clock(need: Ints, queue: Ints, members: Ints, place: int, clocks: Ints) -> None:
+    """Write the clock of the instruction at `place` of `members` from those of its predecessor and those awaited."""
+    i = members[place]
+    for q in range(QUEUES):
+        clocks[i, q] = 0
+    if place > 0 and queue[members[place - 1]] == queue[i]:
+        _join(clocks, i, members[place - 1])
+    for q in range(QUEUES):
+        j = need[i, q]
+        if j != NOBODY:
+            _join(clocks, i, j)
+            clocks[i, q] = max(clocks[i, q], clocks[j, q] + 1)
+
+
+@kernel
+def _join(clocks: Ints, i: int, j: int) -> None:
+    for q in range(QUEUES):
+        clocks[i, q] = max(clocks[i, q], clocks[j, q])
+
+
+@entry
+def _first_hazard(
+    accesses: Ints, starts: Ints, queue: Ints, members: Ints, firsts: Ints, clocks: Ints
+) -> tuple[int, int]:
+    """Return the rows of the first two accesses in program order that share bytes without an order, or (-1, -1)."""
+    before = np.zeros(QUEUES, np.int64)
+    for j in range(len(queue)):
+        for q in range(QUEUES):
+            if q == queue[j]:
+                continue
+            for k in range(firsts[q] + clocks[j, q], firsts[q] + before[q]):
+                i = members[k]
+                for a in range(starts[i], starts[i + 1]):
+                    for b in range(starts[j], starts[j + 1]):
+                        if _collide(accesses, a, b):
+                            return a, b
+        before[queue[j]] += 1
+    return -1, -1
+
+
+@kernel
+def _collide(t: Ints, a: int, b: int) -> bool:
+    """Say whether two accesses have a byte in common that one of them writes."""
+    if t[a, SPACE] != t[b, SPACE] or not (t[a, WRITE] or t[b, WRITE]):
+        return False
+    if t[a, END] <= t[b, FIRST] or t[b, END] <= t[a, FIRST]:
+        return False
+    for y in range(t[a, ROWS]):
+        for x in range(t[a, COLS]):
+            first = t[a, ORIGIN] + y * t[a, ROW] + x * t[a, COL]
+            if first < t[b, END] and first + t[a, BYTES] > t[b, FIRST] and _meets(t, b, first, first + t[a, BYTES]):
+                return True
+    return False
+
+
+@kernel
+def _meets(t: Ints, b: int, first: int, end: int) -> bool:
+    """Say whether a run of access `b` reaches into the bytes from `first` to `end`."""
+    for y in range(t[b, ROWS]):
+        low = first - t[b, BYTES] - t[b, ORIGIN] - y * t[b, ROW]  # a run meets them if its x * col lies between
+        high = end - t[b, ORIGIN] - y * t[b, ROW]
+        if t[b, COLS] == 1 or t[b, COL] == 0:
+            if low < 0 < high:
+                return True
+        elif high > 0:
+            x = max(0, low // t[b, COL] + 1)
+            if x < t[b, COLS] and x * t[b, COL] < high:
+                return True
+    return False
+
+
+def _accesses(program: Program, chip: Chip, opcodes: Ints) -> Ints:
+    """Return [count, ACCESS_WIDTH] accesses in program order, those to DRAM as the runs of bytes they move."""
+    rows = decode_rows(program.words)
+    touched = touched_ranges(opcodes, rows)
+    at, k = np.nonzero((touched[:, :, 0] >= 0) & (touched[:, :, 2] > touched[:, :, 1]))
+    space, first, end, write = touched[at, k].T
+    one, zero = np.ones_like(at), np.zeros_like(at)
+    whole = np.stack([first, one, zero, one, zero, end - first], axis=1)
+    runs = np.where((space == Space.DRAM)[:, None], moves(opcodes, rows, touched, chip)[at, :6], whole)
+    if chip.timing.unified:
+        space = np.where(space == Space.WGT, Space.ACT, space)
+    found = np.column_stack([at, space, first, end, write, runs])
+    calls = _host_accesses(program, opcodes, rows)
+    both = np.concatenate([found, calls]).astype(np.int64)
+    return np.ascontiguousarray(both[np.argsort(both[:, AT], kind="stable")])
+
+
+def _host_accesses(program: Program, opcodes: Ints, rows: Ints) -> Ints:
+    found = []
+    for i in np.flatnonzero(opcodes == by_name("host").opcode).tolist():
+        index = int(rows[i, 0])
+        if index >= len(program.hosts):
+            raise MachineError(f"instruction {i} calls host operator {index}; the program has {len(program.hosts)}")
+        call = program.hosts[index]
+        found += [_port_access(i, port, 0) for port in call.inputs] + [_port_access(i, p, 1) for p in call.outputs]
+    return np.array(found, np.int64).reshape(-1, ACCESS_WIDTH)
+
+
+def _port_access(at: int, port: Port, write: int) -> list[int]:
+    n, h, w, c = port.extents
+    held, first = c * (4 if port.stored == "int32" else 1), port.address
+    end = first + port.bytes - port.pitch + held if port.bytes else first
+    return [at, Space.DRAM, first, end, write, first, n * h * w, port.pitch, 1, 0, held]
+
+
+def _message(program: Program, chip: Chip, early: Ints, late: Ints, clock: Ints) -> str:
+    queues = decode_queues(program.words)
+    queue = Queue(int(queues[early[AT]]))
+    count = int((queues[: early[AT] + 1] == queue).sum())
+    space = Space(int(early[SPACE]))
+    name = "scratchpad" if chip.timing.unified and space is Space.ACT else space.name.lower()
+    unit = "words" if space is Space.ACC else "bytes"
+    first, end = max(early[FIRST], late[FIRST]), min(early[END], late[END])
+    return (
+        f"hazard: {_place(program, late)} {_verb(late)} {name} {unit} {first} to {end}, which {_place(program, early)} "
+        f"{_verb(early)}, and no token orders them: it must wait for {queue.name.lower()}={count}, directly or through "
+        f"others; its tokens ensure {queue.name.lower()}={int(clock[queue])}"
+    )
+
+
+def _place(program: Program, access: Ints) -> str:
+    at = int(access[AT])
+    layer = int(program.layer_of[at]) if at < len(program.layer_of) else -1
+    of = f" of layer '{program.layers[layer].name}'" if 0 <= layer < len(program.layers) else ""
+    return f"instruction {at} ({TABLE[int(program.words[at, 0]) & 0xFF].name}{of})"
+
+
+def _verb(access: Ints) -> str:
+    return "writes" if access[WRITE] else "reads"
