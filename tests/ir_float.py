@@ -51,7 +51,7 @@ def on_grid(value: Array, t: Tensor) -> Array:
 
 
 def act(layer: Layer, y: Array) -> Array:
-    kind = layer.attrs["activation"]
+    kind = layer.attrs.get("activation")
     if kind is None:
         return y
     return np.maximum(y, 0) if kind[0] == "relu" else np.clip(y, kind[1], kind[2])
@@ -150,7 +150,7 @@ OPS: Mapping[str, Callable[..., Array]] = {
     "sigmoid": lambda layer, shape, x: 1 / (1 + np.exp(-x)),
     "tanh": lambda layer, shape, x: np.tanh(x),
     "hard_sigmoid": lambda layer, shape, x: np.clip(layer.attrs["alpha"] * x + layer.attrs["beta"], 0, 1),
-    "affine": lambda layer, shape, x, a, b: x * channelwise(x, a) + channelwise(x, b),
+    "affine": lambda layer, shape, x, a, b: act(layer, x * channelwise(x, a) + channelwise(x, b)),
     "requantize": lambda layer, shape, x: x,
     "max_pool": max_pool,
     "avg_pool": avg_pool,

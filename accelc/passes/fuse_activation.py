@@ -1,4 +1,4 @@
-"""Fuse relu and clip into the conv, fc, add, sub or mul before them."""
+"""Fuse relu and clip into the conv, fc, add, sub, mul or affine before them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def _fuse(sweep: Sweep, layer: Layer) -> bool:
     name = layer.inputs[0]
     found = product_before(sweep, name)
     before = sweep.producer(name)
-    if found is None and before is not None and before.op in ELEMENTWISE and before.attrs["activation"] is None:
+    takes = before is not None and before.op in (*ELEMENTWISE, "affine") and before.attrs.get("activation") is None
+    if found is None and takes and before is not None:
         tensor = sweep.tensors[name]
         if sweep.private(name) and tensor.quant is None and tensor.dtype == FLOAT:
             found = before, None

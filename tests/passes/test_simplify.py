@@ -48,6 +48,14 @@ def test_batch_norm_stays_where_its_input_is_read_elsewhere() -> None:
     assert ops(run(nodes, "y", "c", w=const(6, 4, 3, 3), **NORM)) == ["conv", "affine"]
 
 
+def test_activation_fuses_into_a_batch_norm_left_alone() -> None:
+    """Between a quantized convolution and the next, both become one table, with no rounding between them."""
+    nodes = [node("MaxPool", "x", "p", kernel_shape=[1, 1]), node("BatchNormalization", "p g s m v", "n"), node("Relu", "n")]
+    graph = run(nodes, shape=(1, 6, 5, 5), **NORM)
+    assert ops(graph)[-1] == "affine"
+    assert graph.layers[-1].attrs["activation"] == ("relu",)
+
+
 def test_shared_weights_are_folded_for_one_reader_only() -> None:
     nodes = [node("Conv", "x w", "c"), node("BatchNormalization", "c g s m v"), node("Conv", "x w", "z")]
     graph = run(nodes, "y", "z", w=const(6, 4, 3, 3), **NORM)
