@@ -50,8 +50,8 @@ def test_batch_norm_stays_where_its_input_is_read_elsewhere() -> None:
 
 def test_activation_fuses_into_a_batch_norm_left_alone() -> None:
     """Between a quantized convolution and the next, both become one table, with no rounding between them."""
-    nodes = [node("MaxPool", "x", "p", kernel_shape=[1, 1]), node("BatchNormalization", "p g s m v", "n"), node("Relu", "n")]
-    graph = run(nodes, shape=(1, 6, 5, 5), **NORM)
+    nodes = [node("MaxPool", "x", "p", kernel_shape=[1, 1]), node("BatchNormalization", "p g s m v", "n")]
+    graph = run([*nodes, node("Relu", "n")], shape=(1, 6, 5, 5), **NORM)
     assert ops(graph)[-1] == "affine"
     assert graph.layers[-1].attrs["activation"] == ("relu",)
 
