@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accelc.api import Program, compile  # noqa: A004 - the public name
     from accelc.chip import Chip, load_chip
+    from accelc.comparison.collect import compare
+    from accelc.comparison.model import Comparison
     from accelc.errors import AccelcError
     from accelc.run import Run
 
 __version__ = "0.1.0"
 
-__all__ = ["AccelcError", "Chip", "Program", "Run", "compile", "load_chip"]
+__all__ = ["AccelcError", "Chip", "Comparison", "Program", "Run", "compare", "compile", "load_chip"]
 
 # Loaded on first use: importing accelc, or asking the command line for help, must not import onnx and numba.
 _HOME = {
     "AccelcError": "accelc.errors",
     "Chip": "accelc.chip",
+    "Comparison": "accelc.comparison.model",
     "Program": "accelc.api",
     "Run": "accelc.run",
+    "compare": "accelc.comparison.collect",
     "compile": "accelc.api",
     "load_chip": "accelc.chip",
 }

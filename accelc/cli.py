@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from accelc import __version__
+from accelc.comparison.command import compare
 from accelc.errors import AccelcError, InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(compare)
 
 Model = Annotated[str, typer.Argument(help="An ONNX file or the name of a zoo network (see `accelc models`).")]
 ProgramFile = Annotated[Path, typer.Argument(metavar="F.npu", help="A program file.")]

@@ -45,7 +45,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def sources(folder: Path) -> set[str]:
     """Return the files of a tree that a user needs, without the links to the two other trees."""
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    return {f for f in files if f.endswith((".py", ".toml", ".typed")) and not f.startswith(("sim/", "models/"))}
+    return {f for f in files if f.endswith((".py", ".toml", ".typed", ".jinja", ".css", ".js")) and not f.startswith(("sim/", "models/"))}
 
 
 @pytest.mark.slow

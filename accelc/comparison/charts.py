@@ -100,7 +100,7 @@ def roofline(title: str, peak_ops: float, bytes_per_second: float, points: Seque
     seen = [p.intensity for p in points]
     across = _Log(decades(min([ridge / 10, *seen]), max([ridge * 10, *seen])), LEFT, WIDTH - 16)
     rates = [p.rate for p in points]
-    up = _Log(decades(min([peak_ops / 100, *rates]), max([peak_ops * 1.01, *rates])), HEIGHT - FOOT, 30)
+    up = _Log(decades(min([peak_ops / 100, *rates]), max([peak_ops * 1.01, *rates])), HEIGHT - FOOT, 46)
     parts = [text(4, 15, title, class_="title"), *_log_grid(across, up)]
     parts += _roof(across, up, peak_ops, bytes_per_second)
     parts += [_mark(across(p.intensity), up(p.rate), p) for p in points]
@@ -118,7 +118,7 @@ def _log_grid(across: _Log, up: _Log) -> list[Markup]:
         parts.append(element("line", x1=across.begin, x2=across.end, y1=at, y2=at, class_="grid"))
         parts.append(text(across.begin - 5, at + 4, _decade(mark), text_anchor="end", class_="tick"))
     parts.append(text((across.begin + across.end) / 2, up.begin + 32, "operations per DRAM byte", text_anchor="middle"))
-    return [*parts, text(across.begin - 64, up.end - 8, "operations / s", class_="tick")]
+    return [*parts, text(4, up.end - 14, "operations / s", class_="tick")]
 
 
 def _decade(rate: float) -> str:
