@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SUFFIXES = (".py", ".toml", ".typed", ".jinja", ".css", ".js")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "accelc", "sim", "models")
 
 
@@ -45,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def sources(folder: Path) -> set[str]:
     """Return the files of a tree that a user needs, without the links to the two other trees."""
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    return {f for f in files if f.endswith((".py", ".toml", ".typed", ".jinja", ".css", ".js")) and not f.startswith(("sim/", "models/"))}
+    return {f for f in files if f.endswith(SUFFIXES) and not f.startswith(("sim/", "models/"))}
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from accelc.report.units import figures, quantity
 Look = tuple[int, int]
 
 ROW, BAR, TOP, BOTTOM = 22, 15, 26, 34
-PLOT = 240  # width of the part with the bars
+PLOT, WIDE = 240, 620  # width of the part with the bars
 VALUE = 62  # room for the figure at a bar's end
 CHARACTER = 6.2  # width of a letter at the charts' font size
 
@@ -32,7 +32,7 @@ class Bar:
         return sum(value for _, value, _ in self.parts)
 
 
-def bars(title: str, unit: str, rows: Sequence[Bar]) -> Markup:
+def bars(title: str, unit: str, rows: Sequence[Bar], plot: int = PLOT) -> Markup:
     """Return horizontal bars from zero with a common axis, each bar's figure written at its end."""
     left = max(len(row.label) for row in rows) * CHARACTER + 8
     factor, shown = axis_unit(max(row.total for row in rows), unit)
@@ -40,13 +40,13 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> Markup:
     height = TOP + ROW * len(rows) + BOTTOM
 
     def x(value: float) -> float:
-        return left + PLOT * value / (factor * marks[-1])
+        return left + plot * value / (factor * marks[-1])
 
     parts = [text(4, 15, f"{title} ({shown})", class_="title")]
     parts += _grid(marks, [x(mark * factor) for mark in marks], height)
     for k, row in enumerate(rows):
         parts += _bar(row, TOP + ROW * k, left, x, factor, shown)
-    return picture(left + PLOT + VALUE, height, f"{title}, in {shown}", parts)
+    return picture(left + plot + VALUE, height, f"{title}, in {shown}", parts)
 
 
 def _grid(marks: Sequence[float], places: Sequence[float], height: float) -> list[Markup]:

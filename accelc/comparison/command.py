@@ -101,8 +101,9 @@ def _tell(comparison: Comparison, output: Path) -> None:
     ]  # fmt: skip
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     for row in rows:
-        cells = (f"{text:{w}}" if k < 2 else f"{text:>{w}}" for k, (text, w) in enumerate(zip(row, widths, strict=True)))
-        print("  ".join(cells))
+        names = (f"{text:{width}}" for text, width in zip(row[:2], widths, strict=False))
+        values = (f"{text:>{width}}" for text, width in zip(row[2:], widths[2:], strict=True))
+        print("  ".join([*names, *values]))
     for left in comparison.not_run:
         print(f"left out: {left.model} on {left.chip}, {left.dataflow}: {left.reason}", file=sys.stderr)
     for run in comparison.runs:

@@ -126,7 +126,7 @@ def _stacks(comparison: Comparison, kind: str, unit: str) -> list[tuple[str, Mar
         return Bar(run.label, tuple((spaced(name), float(parts.get(name, 0)), looks[name]) for name in names))
 
     return [
-        (model, charts.bars(title, unit, [bar(run) for run in comparison.runs_of(model)]))
+        (model, charts.bars(title, unit, [bar(run) for run in comparison.runs_of(model)], charts.WIDE))
         for model in comparison.models
     ]
 

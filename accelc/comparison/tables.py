@@ -105,7 +105,7 @@ def _run_cells(run: RunRow) -> tuple[Cell, ...]:
         number(r.cycles),
         number(r.cycles / r.lower_bound_cycles if r.lower_bound_cycles else 0.0),
         _joules(r.energy_j),
-        number(run.edp_js, f"{run.edp_js:.4g}"),
+        number(run.edp_js, f"{run.edp_js:.3e}"),
         _share(r.utilization),
         _bytes(r.dram_read_bytes),
         _bytes(r.dram_write_bytes),
