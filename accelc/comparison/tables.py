@@ -184,7 +184,7 @@ def _winners(comparison: Comparison) -> Table:
     rows = tuple(Row(_winner_cells(comparison, w, chosen), _winner_facets(w)) for w in comparison.winners)
     columns = (
         *_columns("model|among|by|layer|op|winner", "best|next best"), ("why the others lose", False),
-        ("best per layer chose", False),
+        ("best chose", False),
     )  # fmt: skip
     return Table("winners", "Winner of each layer, and why", columns, rows, ("model", "among", "by"))
 
