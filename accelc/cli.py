@@ -133,7 +133,7 @@ def run(
         Literal["none", "reference", "ort"] | None,
         typer.Option(help="The oracle every integer is compared with.  [default: reference; none for a program file]"),
     ] = None,
-    fidelity: Annotated[Literal["fast", "literal"], typer.Option(help="Closed forms or PE by PE.")] = "fast",
+    fidelity: Annotated[str, typer.Option(help="How the MAC array is simulated: fast, by closed forms.")] = "fast",
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Time and energy, no values.")] = False,
     json_: JsonFile = None,
     trace: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,
@@ -225,11 +225,13 @@ def asm(
 
 @app.command()
 def verify(program: ProgramFile) -> None:
-    """Load a program file and hold it to every rule: checksums, encoding, operands, memory map, chip."""
+    """Load a program file and hold it to every rule: checksums, encoding, operands, memory map, chip, tokens."""
     from accelc.run import chip_of
+    from accelc.sim.hazards import check_hazards
 
     loaded = _load(program)
     chip = chip_of(loaded)
+    check_hazards(loaded, chip)
     size = sum(port.bytes for port in (*loaded.inputs, *loaded.outputs))
     print(
         f"{program}: {loaded.name} for {chip.name}, {len(loaded.words):,} instructions in {len(loaded.layers)} layers,"

@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Progress = Callable[[str], None]
 
-FIDELITIES = ("fast", "literal")
+FIDELITIES = ("fast",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +86,12 @@ def run_program(
     seed: int = 0,
 ) -> Run:
     """Run a program; without inputs, random ones are drawn from `seed`; without `values`, only time and energy."""
+    _known(fidelity)
     target = chip_of(program, chip)
     given = random_inputs(program, seed) if inputs is None and values else dict(inputs or {})
     computed = Machine(program, target).run(given) if values else None
     note = "a program file holds no graph to compare with" if values else "no values were computed"
-    return _join(program, target, computed, Check("none", note=note), None, fidelity)
+    return _join(program, target, computed, Check("none", note=note), None)
 
 
 def run_compiled(
@@ -107,6 +108,7 @@ def run_compiled(
     from accelc.check import accuracy_of, comparable
     from accelc.check import check as compare
 
+    _known(fidelity)
     program = compiled.finished
     if not values:
         return run_program(program, fidelity=fidelity, values=False, chip=compiled.chip)
@@ -121,14 +123,16 @@ def run_compiled(
     progress("compare with the float model")
     accuracy = None if check == "none" else accuracy_of(compiled, given, found)
     progress("time")
-    return _join(program, compiled.chip, computed, checked, accuracy, fidelity)
+    return _join(program, compiled.chip, computed, checked, accuracy)
 
 
-def _join(
-    program: Program, chip: Chip, values: Values | None, check: Check, accuracy: Accuracy | None, fidelity: str
-) -> Run:
+def _known(fidelity: str) -> None:
+    """Raise InputError for a fidelity that the machine does not have."""
     if fidelity not in FIDELITIES:
-        raise InputError(f"fidelity '{fidelity}' is unknown; known: {', '.join(FIDELITIES)}")
+        raise InputError(f"fidelity '{fidelity}' is not built; what works: {', '.join(FIDELITIES)}")
+
+
+def _join(program: Program, chip: Chip, values: Values | None, check: Check, accuracy: Accuracy | None) -> Run:
     timeline = time_program(program, chip)
     result = result_of(program, chip, timeline, check, accuracy)
     outputs = {} if values is None else values.outputs

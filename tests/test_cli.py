@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,22 @@ def test_disasm_and_asm_give_the_same_file(accelc: CommandLine, net: Path) -> No
 def test_every_stage_can_be_printed(accelc: CommandLine, net: Path, stage: str, sign: str) -> None:
     assert sign in accelc.ok("compile", net, "--stop-after", stage)
     assert not Path("net.npu").exists()
+
+
+def test_a_fidelity_that_is_not_built_is_refused(accelc: CommandLine, net: Path) -> None:
+    """An option is never accepted and ignored."""
+    assert "'literal' is not built; what works: fast" in accelc.refused("run", net, "--fidelity", "literal")
+
+
+def test_verify_finds_a_missing_token(accelc: CommandLine, net: Path) -> None:
+    """A convolution that no longer waits for its weights is named, although its values would still be right."""
+    accelc.ok("compile", net, "-o", "a.npu")
+    text = accelc.ok("disasm", "a.npu")
+    line = next(line for line in text.splitlines() if line.strip().startswith("conv ") and "wait" in line)
+    broken = re.sub(r" \[wait [^]]*\]", "", line)
+    Path("b.s").write_text(text.replace(line, broken, 1))
+    accelc.ok("asm", "b.s", "-o", "b.npu")
+    assert "conv" in accelc.refused("verify", "b.npu")
 
 
 def test_given_inputs_are_used_and_seeds_differ(accelc: CommandLine, net: Path) -> None:
