@@ -19,6 +19,8 @@ def lower_to_host(b: Builder, node: Node, refusal: RefusedError) -> None:
     if strange:
         raise _impossible(refusal, f"it reads '{strange[0]}' of {b.tensor(strange[0]).dtype}, not float32")
     outputs = tuple(n for n in node.outputs if n and n in b.needed)
+    if not outputs:
+        return  # nobody reads it
     model = _model(b, node, dynamic, outputs)
     for name, value in zip(outputs, _run(model, b, dynamic, refusal), strict=True):
         if value.dtype != np.float32:

@@ -10,6 +10,9 @@ from accelc.graph import Array
 from accelc.isa import Instruction, Queue, Space
 
 
+DRAM_BITS = 40  # of a DRAM address
+
+
 @dataclass
 class _Access:
     low: int
@@ -51,6 +54,8 @@ class TokenTracker:
         return {queue: self.counts[queue] for queue in Queue if queue != but and self.counts[queue]}
 
     def _touched(self, made: Instruction, operands: dict[str, int | float]) -> list[tuple[int, int, int, bool]]:
+        if made.queue is Queue.HOST:  # it may read and write any tensor
+            return [(int(Space.DRAM), 0, 1 << DRAM_BITS, True)]
         names = made.operand_names("touches")
         count = made.clauses["touches"](self._scratch, **{n: operands[n] for n in names})
         rows = [(int(s), int(a), int(b), bool(w)) for s, a, b, w in self._scratch[:count]]

@@ -131,6 +131,11 @@ def test_constant_output() -> None:
     refused(built, "'k'", "does not depend on any input")
 
 
+def test_host_node_that_nobody_reads_is_dropped() -> None:
+    built = model([node("Relu", "x", "y"), node("Erf", "x", "e")], {"x": (1, 8)})
+    assert [layer.op for layer in check(built, allow_host=True).layers] == ["relu"]
+
+
 def test_host_layer_runs_the_node_with_its_constants() -> None:
     """What no layer expresses is kept whole, between layers that are lowered."""
     consts = {"p": np.array([1, 0, 1, 2])}
