@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accelc.isa.encoding import Words
+from accelc.isa.encoding import Words, decode_rows
 
 VERSION = 1
 
@@ -101,6 +102,11 @@ class Program:
     regions: tuple[Region, ...] = ()
     hosts: tuple[HostCall, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Return the decoded operands, a row for each instruction (see `isa.encoding.decode_rows`)."""
+        return decode_rows(self.words)
 
     def save(self, path: str | Path) -> None:
         """Write the program to a file, whole or not at all; raise InputError if it cannot be written."""

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.isa import events as ev
-from accelc.isa.encoding import decode_rows
 from accelc.program import Program
 from accelc.sim import clauses
 from accelc.sim.timing import Timeline
@@ -27,7 +26,7 @@ def count_events(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     counts = np.zeros((max(len(program.layers), 1), len(ev.NAMES)), np.int64)
     opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
     layers = rows_of_layers(program)
-    clauses.events(opcodes, decode_rows(program.words), layers, chip.timing, counts)
+    clauses.events(opcodes, program.rows, layers, chip.timing, counts)
     np.add.at(counts[:, ev.INSTRUCTION], layers, 1)
     np.add.at(counts[:, ev.DRAM_ACTIVATE], layers, timeline.activates)
     for event, queue in ((ev.DRAM_READ_BYTES, 0), (ev.DRAM_WRITE_BYTES, 1)):

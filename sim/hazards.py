@@ -22,7 +22,7 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, Space, by_name
-from accelc.isa.encoding import decode_queues, decode_rows, decode_waits
+from accelc.isa.encoding import decode_queues, decode_waits
 from accelc.program import Port, Program
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import NEVER
@@ -157,7 +157,7 @@ def _meets(t: Ints, b: int, first: int, end: int) -> bool:
 
 def _accesses(program: Program, chip: Chip, opcodes: Ints) -> Ints:
     """Return [count, ACCESS_WIDTH] accesses in program order, those to DRAM as the runs of bytes they move."""
-    rows = decode_rows(program.words)
+    rows = program.rows
     touched = touched_ranges(opcodes, rows)
     at, k = np.nonzero((touched[:, :, 0] >= 0) & (touched[:, :, 2] > touched[:, :, 1]))
     space, first, end, write = touched[at, k].T

@@ -13,7 +13,6 @@ import numpy as np
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
-from accelc.isa.encoding import decode_rows
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
@@ -59,7 +58,7 @@ class Machine:
         check_rules(program.words)
         self.program = program
         self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-        self._rows = decode_rows(program.words)
+        self._rows = program.rows
         self._memory = memory.allocate(program, chip)
         check_bounds(program, self._rows, self._memory)
 

@@ -31,7 +31,7 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, by_name
-from accelc.isa.encoding import decode_queues, decode_rows, decode_waits
+from accelc.isa.encoding import decode_queues, decode_waits
 from accelc.program import Program
 from accelc.sim import clauses, dma, dram
 from accelc.sim.deadlock import explain
@@ -93,7 +93,7 @@ def time_program(program: Program, chip: Chip) -> Timeline:
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
     if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
         raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
-    rows = decode_rows(words)
+    rows = program.rows
     parts = np.zeros((len(words), 3), np.int64)
     clauses.cycles(opcodes, rows, chip.timing, parts)
     table = np.zeros((len(words), WIDTH), np.int64)

@@ -9,7 +9,6 @@ import numpy as np
 from accelc.graph import Array
 from accelc.isa import Instruction, Queue, Space
 
-
 DRAM_BITS = 40  # of a DRAM address
 
 
