@@ -189,8 +189,9 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     lines += [
         "`differ` counts integers that are not equal: first of all integer layers against ONNX Runtime, then of all",
         "tensors the machine (chip `edge`) stores against the reference. `QDQ twin` says whether the QDQ model",
-        "compiles to the same instructions and constants; ONNX Runtime's quantizer gives a softmax the scale 1/256 in",
-        "one form and 1/255 in the other. Regenerate with `python -m benchmarks.agreement --update-docs`.",
+        "compiles to the same instructions and constants; ONNX Runtime's quantizer itself gives a softmax the scale",
+        "1/256 in one form and 1/255 in the other, and a scale of its own to a Pad (the `resnet_cifar` shortcuts) in",
+        "the QOperator form only. Regenerate with `python -m benchmarks.agreement --update-docs`.",
         "",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
