@@ -290,6 +290,26 @@ def _known(name: str) -> str:
 
 
 @app.command()
+def validate(
+    name: Annotated[str | None, typer.Argument(help="A published table.  [default: all]")] = None,
+    json_: JsonFile = None,
+) -> None:
+    """Replay published tables of chips; print each figure beside ours, its error, and what had to be assumed."""
+    from accelc.files import check_writable
+    from accelc.validate import names, replay
+    from accelc.validate.report import print_replays, to_json
+
+    check_writable(json_)
+    with _progress() as tell:
+        replays = {}
+        for each in [name] if name else names():
+            tell(f"replaying {each}")
+            replays[each] = replay(each)
+    _write_json(json_, to_json(replays))
+    print_replays(replays)
+
+
+@app.command()
 def export(
     name: Annotated[str, typer.Argument(help="A network of the zoo.")],
     output: Annotated[Path, typer.Option("-o", metavar="F.onnx", help="Where the model goes.")],

@@ -1,0 +1,38 @@
+"""The tables that can be replayed, by name; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+from accelc.errors import InputError
+from accelc.validate.row import Replay
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table: a line about it, and the module whose `replay()` computes it."""
+
+    title: str
+    module: str
+
+
+TABLES: dict[str, Table] = {
+    "nvdla": Table("NVDLA primer: ResNet-50 frames/s of seven configurations", "accelc.validate.nvdla"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Return the tables' names."""
+    return tuple(TABLES)
+
+
+@cache
+def replay(name: str) -> Replay:
+    """Return a table replayed; raise InputError naming the known ones."""
+    if name not in TABLES:
+        raise InputError(f"no published table '{name}'; the known ones are {', '.join(TABLES)}")
+    result = import_module(TABLES[name].module).replay()
+    assert isinstance(result, Replay)
+    return result
