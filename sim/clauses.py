@@ -68,9 +68,9 @@ def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
     for i in range(len(opcodes)):
         opcode = opcodes[i]
         if opcode == 0x10:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_conv(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 15], rows[i, 16])
+            out[i, 0], out[i, 1], out[i, 2] = cycles_conv(c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 13], rows[i, 15], rows[i, 16])
         elif opcode == 0x11:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_depthwise(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12])
+            out[i, 0], out[i, 1], out[i, 2] = cycles_depthwise(c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 12])
         elif opcode == 0x20:
             out[i, 0], out[i, 1], out[i, 2] = cycles_requantize(c, rows[i, 4], rows[i, 5])
         elif opcode == 0x21:
@@ -146,9 +146,9 @@ def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> 
         elif opcode == 0x03:
             events_store(counts[layers[i]], c, rows[i, 2], rows[i, 3], rows[i, 4])
         elif opcode == 0x10:
-            events_conv(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16])
+            events_conv(counts[layers[i]], c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16])
         elif opcode == 0x11:
-            events_depthwise(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12])
+            events_depthwise(counts[layers[i]], c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 12])
         elif opcode == 0x20:
             events_requantize(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x21:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
@@ -27,15 +28,31 @@ settings: Any = numba.config
 F = TypeVar("F", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parent
-SOURCES = (PACKAGE, PACKAGE / "kernels", PACKAGE / "array")
+SOURCES = (PACKAGE,)
 CHOICES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
+CLOSED = "accelc.isa."
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
 def kernel(function: F) -> F:
-    """Compile a function for use inside an entry point; IEEE arithmetic, no contraction, no bounds checks."""
-    made: F = numba.njit(**OPTIONS)(function)
+    """Compile a function for use inside an entry point; IEEE arithmetic, no contraction, no bounds checks.
+
+    Plain functions of `accelc.isa` that it calls by name (closed forms) are compiled too.
+    """
+    made: F = numba.njit(**OPTIONS)(_linked(function))
     return made
+
+
+@functools.cache
+def _linked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function with the plain functions of `accelc.isa` that it calls replaced by compiled ones."""
+    called = {name: function.__globals__.get(name) for name in function.__code__.co_names}
+    plain = {name: f for name, f in called.items() if isinstance(f, FunctionType) and f.__module__.startswith(CLOSED)}
+    if not plain:
+        return function
+    scope = {**function.__globals__, **{name: kernel(f) for name, f in plain.items()}}
+    made = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    return functools.update_wrapper(made, function)
 
 
 def entry(function: Callable[..., Any]) -> Entry:
@@ -150,7 +167,7 @@ def _key() -> str:
 
     digest = hashlib.sha256()
     for folder in (*SOURCES, Path(accelc.isa.__file__).parent):
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted(folder.rglob("*.py")):
             digest.update(path.read_bytes())
     facts = [numba.__version__, llvm.llvm_version_info, platform.python_version(), platform.machine()]
     facts += [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]

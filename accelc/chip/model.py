@@ -13,12 +13,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from accelc.chip.timing import Timing
+from accelc.chip.timing import ORGANIZATIONS, Timing
 from accelc.errors import ChipError
 
 Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Dataflow = Literal["ws", "os"]
+Dataflow = Literal["ws", "os", "is", "nlr", "rs"]
+Organization = Literal["systolic", "adder_tree", "row_stationary", "neighbor"]
+OFFERS: dict[str, tuple[Dataflow, ...]] = {
+    "systolic": ("ws", "os", "is"),
+    "adder_tree": ("nlr",),
+    "row_stationary": ("rs",),
+    "neighbor": ("os",),
+}
+"""The dataflows that each organization can run."""
 
 
 class _Part(BaseModel):
@@ -29,16 +37,51 @@ class _Part(BaseModel):
     sources: dict[str, str] = Field(default_factory=dict, description="where each value comes from")
 
 
+class Registers(_Part):
+    """The register files of one PE, and the buses between the buffers and the PEs (row-stationary arrays)."""
+
+    act_entries: Positive = Field(description="activations a PE holds")
+    wgt_entries: Positive = Field(description="weights a PE holds")
+    psum_entries: Positive = Field(description="partial sums a PE holds")
+    act_bus_words: Positive = Field(description="activations a cycle from the buffer to the PEs")
+    wgt_bus_words: Positive = Field(description="weights a cycle from the buffer to the PEs")
+    psum_bus_words: Positive = Field(description="partial sums a cycle, each way")
+
+
 class MacArray(_Part):
     """The MAC array."""
 
-    organization: Literal["systolic"] = Field(description="how the PEs are joined")
+    organization: Organization = Field(description="how the PEs are joined")
     rows: Annotated[int, Field(ge=1, le=1024)] = Field(description="PEs along the input-channel side")
     cols: Annotated[int, Field(ge=1, le=1024)] = Field(description="PEs along the output-channel side")
     dataflows: Annotated[list[Dataflow], Field(min_length=1)] = Field(description="which operand may stay in the PEs")
-    operand_bits: Literal[8] = Field(description="bits of an activation and of a weight")
-    accumulator_bits: Literal[32] = Field(description="bits of a partial sum; it wraps")
-    double_buffered_weights: bool = Field(description="the next weight tile loads while one computes")
+    operand_bits: Literal[8, 16] = Field(description="bits of an activation and of a weight")
+    accumulator_bits: Literal[32, 64] = Field(description="bits of a partial sum; it wraps")
+    double_buffered_weights: bool = Field(description="the next tile of the operand held loads while one computes")
+    overlapped_tiles: bool = Field(default=True, description="the next tile enters while the one before leaves")
+    spans_taps: bool = Field(default=False, description="one tile of the operand held may span kernel positions")
+    last_index: bool = Field(default=False, description="a tile's cycles are the index of its last, one less than N")
+    pipeline_stages: Annotated[int, Field(ge=0, le=64)] = Field(default=0, description="stages of an adder tree")
+    registers: Registers | None = Field(default=None, description="register files and buses of a row-stationary array")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MacArray:
+        offered = OFFERS[self.organization]
+        for dataflow in self.dataflows:
+            if dataflow not in offered:
+                raise ValueError(
+                    f"dataflows: '{dataflow}' does not run on organization '{self.organization}' ({', '.join(offered)})"
+                )
+        if (self.registers is not None) != (self.organization == "row_stationary"):
+            raise ValueError(f"registers belong to organization 'row_stationary', not to '{self.organization}' without")
+        if self.accumulator_bits != 4 * self.operand_bits:
+            raise ValueError(
+                f"accumulator_bits={self.accumulator_bits} must be {4 * self.operand_bits} "
+                f"for operand_bits={self.operand_bits}"
+            )
+        if self.organization == "systolic" and self.overlapped_tiles and not self.double_buffered_weights:
+            raise ValueError("overlapped_tiles=true needs double_buffered_weights=true")
+        return self
 
 
 class Buffer(_Part):
@@ -169,9 +212,16 @@ class Chip(_Part):
         assert act is not None
         assert wgt is not None
         return Timing(
+            organization=ORGANIZATIONS.index(array.organization),
             array_rows=array.rows,
             array_cols=array.cols,
+            operand_bytes=array.operand_bits // 8,
             double_buffered_weights=int(array.double_buffered_weights),
+            overlapped_tiles=int(array.overlapped_tiles),
+            spans_taps=int(array.spans_taps),
+            last_index=int(array.last_index),
+            pipeline_stages=array.pipeline_stages,
+            **_register_words(array.registers),
             vector_lanes=self.vector.lanes,
             vector_latency=self.vector.latency_cycles,
             vector_function_cycles=self.vector.function_cycles,
@@ -201,6 +251,19 @@ class Chip(_Part):
 
     def _cycles(self, nanoseconds: float) -> int:
         return math.ceil(nanoseconds * self.clock_mhz / 1000 - 1e-9)
+
+
+def _register_words(registers: Registers | None) -> dict[str, int]:
+    """Return the register files' and buses' words, 1 each where the array has none."""
+    r = registers
+    return {
+        "act_entries": r.act_entries if r else 1,
+        "wgt_entries": r.wgt_entries if r else 1,
+        "psum_entries": r.psum_entries if r else 1,
+        "act_bus": r.act_bus_words if r else 1,
+        "wgt_bus": r.wgt_bus_words if r else 1,
+        "psum_bus": r.psum_bus_words if r else 1,
+    }
 
 
 def _without_prose(value: Any) -> Any:

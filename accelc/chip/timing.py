@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+ORGANIZATIONS = ("systolic", "adder_tree", "row_stationary", "neighbor")
+"""How the PEs are joined; a Timing holds the index."""
+
 
 class Timing(NamedTuple):
     """Sizes and latencies of a chip in its own clock cycles; see Chip for each one's meaning and source."""
 
+    organization: int
     array_rows: int
     array_cols: int
+    operand_bytes: int
     double_buffered_weights: int
+    overlapped_tiles: int
+    spans_taps: int
+    last_index: int
+    act_entries: int
+    wgt_entries: int
+    psum_entries: int
+    act_bus: int
+    wgt_bus: int
+    psum_bus: int
+    pipeline_stages: int
     vector_lanes: int
     vector_latency: int
     vector_function_cycles: int

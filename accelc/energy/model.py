@@ -1,6 +1,7 @@
 """The energy of a run: each event count times the table's figure for it.
 
-* `mac`, `registers`, `vector`, `instruction`: count times the entry. Register bits are those that move through the PEs.
+* `mac`, `vector`, `instruction`: count times the entry.
+* `registers`: bits read and bits written in the PEs, each half of the entry for a bit written and read.
 * `act_buffer`, `wgt_buffer`, `acc_buffer`: bytes times a figure per byte for the buffer's capacity. The figure follows
   the table's SRAM entries, each divided by the bytes of its access: between two capacities it grows as a power of the
   capacity (a straight line in log-log), below the first it stays, above the last it goes on along the last line. Wide
@@ -48,7 +49,7 @@ def energy_of(
     n = [int(c) for c in counts]
     picojoules = {
         "mac": n[ev.MAC] * table.mac.value,
-        "registers": n[ev.PE_REGISTER_BITS] * table.register_bit.value,
+        "registers": _register_bits(chip, n) * table.register_bit.value / 2,
         **_buffers(chip, table, n),
         "vector": n[ev.VECTOR_OP] * table.vector_op.value,
         "instruction": n[ev.INSTRUCTION] * table.instruction.value,
@@ -57,6 +58,13 @@ def energy_of(
     seconds = cycles / (chip.clock_mhz * 1e6)
     joules = {name: value * 1e-12 for name, value in picojoules.items()}
     return joules | {"leakage": leakage_watts(chip, table) * seconds, "host": chip.host.power_w * host_seconds}
+
+
+def _register_bits(chip: Chip, n: list[int]) -> int:
+    """Return the bits that are read or written in the PEs' registers."""
+    operands = sum(n[k] for k in (ev.PE_ACT_READ, ev.PE_ACT_WRITE, ev.PE_WGT_READ, ev.PE_WGT_WRITE))
+    psums = n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE]
+    return operands * chip.array.operand_bits + psums * chip.array.accumulator_bits
 
 
 def _buffers(chip: Chip, table: Table, n: list[int]) -> Mapping[str, float]:

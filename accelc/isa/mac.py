@@ -7,14 +7,18 @@ multiplies stored bytes; the compiler folds zero points into the bias. Accumulat
 from __future__ import annotations
 
 from accelc.chip.timing import Timing
-from accelc.isa import events as ev
 from accelc.isa.core import U3, U8, U16, U24, AccAddr, ActAddr, Array, Flag, Memory, Queue, WgtAddr, instruction
+from accelc.isa.dataflow import NAMES, OUTPUT_STATIONARY
+from accelc.isa.dataflow.output_stationary import conv_cycles as os_cycles
+from accelc.isa.dataflow.output_stationary import conv_events as os_events
+from accelc.isa.dataflow.weight_stationary import conv_cycles as ws_cycles
+from accelc.isa.dataflow.weight_stationary import conv_events as ws_events
+from accelc.isa.dataflow.weight_stationary import depthwise_cycles as ws_depthwise_cycles
+from accelc.isa.dataflow.weight_stationary import depthwise_events as ws_depthwise_events
 
 BLOCK = 16  # output channels that share one weight block
 GROUP = 4  # input channels that lie together in it
 
-WEIGHT_STATIONARY = 0
-OUTPUT_STATIONARY = 1
 
 
 @instruction(0x10, Queue.MAC)
@@ -72,23 +76,18 @@ def _(
         return f"n={n} must be a multiple of 16"
     if rows * cols > 1 and acc_col < groups * n:
         return f"acc_col={acc_col} must be at least groups*n={groups * n}, or pixels overlap"
-    return "" if dataflow <= 1 else f"dataflow={dataflow} is not 0 (weight-stationary) or 1 (output-stationary)"
+    known = ", ".join(f"{code} ({name})" for code, name in enumerate(NAMES))
+    return "" if dataflow < len(NAMES) else f"dataflow={dataflow} is not one of {known}"
 
 
 @conv.cycles
 def _(
-    c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, n: int, dataflow: int, groups: int
+    c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, tap_row: int,
+    tap_col: int, n: int, dataflow: int, groups: int,
 ) -> tuple[int, int, int]:
-    m = rows * cols
-    fill = c.array_rows + c.array_cols - 2
-    blocks = (n + c.array_cols - 1) // c.array_cols * groups
-    if dataflow == 1:
-        passes = (m + c.array_rows - 1) // c.array_rows * blocks
-        return passes * taps_y * taps_x * depth, fill + (0 if c.double_buffered_weights else (passes - 1) * fill), 0
-    passes = (depth + c.array_rows - 1) // c.array_rows * taps_y * taps_x * blocks
-    if c.double_buffered_weights:
-        return passes * m, fill, c.array_rows + (passes - 1) * max(0, c.array_rows - m)
-    return passes * m, passes * fill, passes * c.array_rows
+    if dataflow == OUTPUT_STATIONARY:
+        return os_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
+    return ws_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
 
 
 @conv.touches
@@ -116,25 +115,17 @@ def _(
 
 @conv.events
 def _(
-    e: Array, c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, n: int, accumulate: int,
-    dataflow: int, groups: int,
+    e: Array, c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int,
+    tap_row: int, tap_col: int, n: int, accumulate: int, dataflow: int, groups: int,
 ) -> None:
-    m = rows * cols
-    taps = taps_y * taps_x
-    macs = m * taps * depth * n * groups
-    col_passes = (n + c.array_cols - 1) // c.array_cols
-    e[ev.MAC] += macs
-    e[ev.PE_REGISTER_BITS] += macs * 40
-    e[ev.ACT_READ_BYTES] += m * taps * depth * col_passes * groups
-    if dataflow == 1:
-        e[ev.WGT_READ_BYTES] += taps * depth * n * groups * ((m + c.array_rows - 1) // c.array_rows)
-        e[ev.ACC_WRITE_WORDS] += m * n * groups
-        e[ev.ACC_READ_WORDS] += m * n * groups * accumulate
+    if dataflow == OUTPUT_STATIONARY:
+        os_events(
+            e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col
+        )
     else:
-        passes = taps * ((depth + c.array_rows - 1) // c.array_rows)
-        e[ev.WGT_READ_BYTES] += taps * depth * n * groups
-        e[ev.ACC_WRITE_WORDS] += m * n * groups * passes
-        e[ev.ACC_READ_WORDS] += m * n * groups * (passes - 1 + accumulate)
+        ws_events(
+            e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col
+        )
 
 
 @instruction(0x11, Queue.MAC)
@@ -178,14 +169,11 @@ def _(rows: int, cols: int, taps_y: int, taps_x: int, acc_col: int, n: int) -> s
 
 
 @depthwise.cycles
-def _(c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, n: int) -> tuple[int, int, int]:
-    m = rows * cols
-    side = min(c.array_rows, c.array_cols)
-    fill = c.array_rows + c.array_cols - 2
-    passes = (n + side - 1) // side * taps_y * taps_x
-    if c.double_buffered_weights:
-        return passes * m, fill, c.array_rows + (passes - 1) * max(0, c.array_rows - m)
-    return passes * m, passes * fill, passes * c.array_rows
+def _(
+    c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
+    tap_col: int, n: int,
+) -> tuple[int, int, int]:
+    return ws_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
 
 
 @depthwise.touches
@@ -209,11 +197,8 @@ def _(
 
 
 @depthwise.events
-def _(e: Array, c: Timing, rows: int, cols: int, taps_y: int, taps_x: int, n: int) -> None:
-    macs = rows * cols * taps_y * taps_x * n
-    e[ev.MAC] += macs
-    e[ev.PE_REGISTER_BITS] += macs * 40
-    e[ev.ACT_READ_BYTES] += macs
-    e[ev.WGT_READ_BYTES] += taps_y * taps_x * n
-    e[ev.ACC_WRITE_WORDS] += macs
-    e[ev.ACC_READ_WORDS] += macs - rows * cols * n
+def _(
+    e: Array, c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
+    tap_col: int, n: int,
+) -> None:
+    ws_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)

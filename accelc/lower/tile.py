@@ -13,7 +13,7 @@ from accelc.lower.pack import Weights, excess, quant_of, requantize_params, stor
 from accelc.lower.places import Places
 from accelc.lower.steps import Current, lower_step, step_tables
 from accelc.schedule import StagePlan
-from accelc.schedule.cost import DATAFLOW_CODES, merges_taps
+from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch, flatten_map, fold_batch
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint
@@ -211,7 +211,7 @@ class TileStage:
                 wgt=self._weights_at + part * size_bytes,
                 n=n,
                 accumulate=int(first > 0 or part > 0),
-                dataflow=DATAFLOW_CODES[self.t.dataflow],
+                dataflow=dataflow_code(self.emitter.chip, self.t.dataflow),
                 groups=block.groups,
                 act_group=each if block.groups > 1 else 0,
             )

@@ -11,7 +11,7 @@ from itertools import product
 from accelc.chip import Chip, Timing
 from accelc.graph import Graph, Layer, macs
 from accelc.isa import by_name
-from accelc.isa.mac import OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelc.isa import dataflow as codes
 from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch
 from accelc.schedule.tiling import (
     Block,
@@ -26,7 +26,13 @@ from accelc.schedule.views import View, round_up
 
 _CONV = by_name("conv").clauses["cycles"]
 _DEPTHWISE = by_name("depthwise").clauses["cycles"]
-DATAFLOW_CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY}
+_CODES = {
+    "ws": codes.WEIGHT_STATIONARY,
+    "os": codes.OUTPUT_STATIONARY,
+    "is": codes.INPUT_STATIONARY,
+    "nlr": codes.NO_LOCAL_REUSE,
+    "rs": codes.ROW_STATIONARY,
+}
 _REQUANTIZE = by_name("requantize").clauses["cycles"]
 
 
@@ -48,22 +54,29 @@ def transfer_cycles(c: Timing, runs: int, run_bytes: int) -> int:
     return bursts * c.dram_burst_cycles + latency
 
 
+def dataflow_code(chip: Chip, dataflow: str) -> int:
+    """Return the instruction's code of a dataflow on the chip's array."""
+    return codes.NEIGHBOR if chip.array.organization == "neighbor" else _CODES[dataflow]
+
+
 def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int) -> int:
     """Return the array cycles of one tile of one block over one cut of the depth."""
     c = chip.timing
     rows, cols = pixels
     ky, kx = g.conv[0].kernel, g.conv[1].kernel
+    steps = g.conv[0].stride, g.conv[1].stride, g.conv[0].dilation, g.conv[1].dilation
     if g.depthwise:
-        return sum(_DEPTHWISE(c, rows, cols, ky, kx, block.count))
+        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, ky, kx, *steps[2:], block.count))
     n = round_up(block.count // block.groups, BLOCK)
     merged = merges_taps(g, block)
     taps_x, deep = (1, kx * channel_pitch(depth)) if merged else (kx, channel_pitch(depth))
-    return g.parts * sum(_CONV(c, rows, cols, ky, taps_x, deep, n, DATAFLOW_CODES[t.dataflow], block.groups))
+    code = dataflow_code(chip, t.dataflow)
+    return g.parts * sum(_CONV(c, *steps[:2], rows, cols, ky, taps_x, deep, *steps[2:], n, code, block.groups))
 
 
 def merges_taps(g: Geometry, block: Block) -> bool:
     """Return whether a kernel row of a tile is one run of bytes: taps adjoin, each reads every loaded channel."""
-    return block.groups == 1 and g.conv[1].dilation == 1
+    return block.groups == 1 and g.conv[1].dilation == 1 and not g.separate_taps
 
 
 def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:

@@ -74,6 +74,7 @@ class Geometry:
     step_work: float
     folded: bool = False
     flattened: bool = False
+    separate_taps: bool = False  # the array reuses what neighboring taps share, so it must see them apart
 
     @property
     def taps(self) -> int:
@@ -193,6 +194,7 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
         raw_output=graph.tensors[stage.output].dtype == "int32",
         step_work=sum(_step_work(s) for s in stage.steps),
         folded=folded,
+        separate_taps=chip.array.organization in ("row_stationary", "neighbor"),
     )
 
 
