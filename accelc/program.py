@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from accelc.isa.encoding import Words, decode_rows
 
-VERSION = 1
+VERSION = 2  # 2: addresses of act and wgt have 28 bits
 
 
 @dataclass(frozen=True)

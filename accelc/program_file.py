@@ -122,11 +122,13 @@ def _read_table(data: bytes) -> list[_Section]:
     _, version, count, length, crc, zero = _HEAD.unpack_from(data)
     if version > VERSION:
         raise ProgramError(f"it has format version {version}; this accelc reads up to {VERSION}: use a newer accelc")
+    if 1 <= version < VERSION:
+        raise ProgramError(f"it has format version {version}; this accelc reads version {VERSION}: compile it again")
     if len(data) != length:
         state = "truncated" if len(data) < length else "damaged or joined with another file"
         raise ProgramError(f"it is {state}: {len(data)} of {length} bytes")
     table = data[_HEAD.size : _HEAD.size + _ENTRY.size * len(SECTIONS)]
-    if version < 1 or zero or count != len(SECTIONS) or zlib.crc32(table) != crc:
+    if version != VERSION or zero or count != len(SECTIONS) or zlib.crc32(table) != crc:
         raise ProgramError("it is damaged: its head or section table does not match its checksum")
     sections = [
         _Section(name.rstrip(b"\0").decode("ascii", "replace"), offset, size, section_crc)

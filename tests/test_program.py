@@ -81,7 +81,7 @@ def forged(section: str, change: Callable[[bytes], bytes]) -> bytes:
         at = start + len(body)
         table += struct.pack("<16sQQII", name.encode(), at, len(content), zlib.crc32(content), 0)
         body += content
-    head = struct.pack("<8sIIQII", b"ACCELNPU", 1, len(SECTIONS), start + len(body), zlib.crc32(table), 0)
+    head = struct.pack("<8sIIQII", b"ACCELNPU", 2, len(SECTIONS), start + len(body), zlib.crc32(table), 0)
     return (head + table).ljust(start, b"\0") + body
 
 
@@ -189,14 +189,15 @@ BAD_FILES: dict[str, bytes] = {
     "empty": b"",
     "ONNX model": b"\x08\x0a\x12\x07pytorch",
     "only the magic": b"ACCELNPU",
-    "newer version": GOOD[:8] + struct.pack("<I", 2) + GOOD[12:],
+    "older version": GOOD[:8] + struct.pack("<I", 1) + GOOD[12:],
+    "newer version": GOOD[:8] + struct.pack("<I", 99) + GOOD[12:],
     "cut": GOOD[:-5],
     "longer": GOOD + b"\0",
     "damaged table": damaged_at(HEAD_BYTES),
     **{f"damaged {name}": damaged_at(start_of(name)) for name in SECTIONS},
     "unknown opcode": forged("code", lambda code: b"\xee" + code[1:]),
     "stray bit": forged("code", lambda code: code[:63] + b"\x80" + code[64:]),
-    "illegal operand": forged("code", lambda code: code[:24] + bytes(8) + code[32:]),
+    "illegal operand": forged("code", lambda code: code[:16] + bytes(8) + code[24:]),
     "half a word": forged("code", lambda code: code[:-32]),
     "host index": forged("code", lambda code: code[:80] + b"\x05" + code[81:]),
     "word lost": forged("code", lambda code: code[64:]),

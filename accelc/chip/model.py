@@ -29,6 +29,10 @@ OFFERS: dict[str, tuple[Dataflow, ...]] = {
 """The dataflows that each organization can run."""
 
 
+REACH = {"act": 28, "wgt": 28, "unified": 28, "acc": 26}
+"""Bits of a byte address in each buffer; acc is addressed by words of 4 bytes with 24 bits."""
+
+
 class _Part(BaseModel):
     """A section of the chip file: unknown keys are errors, values are fixed once read."""
 
@@ -57,6 +61,9 @@ class MacArray(_Part):
     dataflows: Annotated[list[Dataflow], Field(min_length=1)] = Field(description="which operand may stay in the PEs")
     operand_bits: Literal[8, 16] = Field(description="bits of an activation and of a weight")
     accumulator_bits: Literal[32, 64] = Field(description="bits of a partial sum; it wraps")
+    stored_psum_bits: Annotated[int, Field(ge=8, le=64)] | None = Field(
+        default=None, description="bits of a partial sum in the acc buffer, where fewer than accumulator_bits"
+    )
     double_buffered_weights: bool = Field(description="the next tile of the operand held loads while one computes")
     overlapped_tiles: bool = Field(default=True, description="the next tile enters while the one before leaves")
     spans_taps: bool = Field(default=False, description="one tile of the operand held may span kernel positions")
@@ -74,6 +81,10 @@ class MacArray(_Part):
                 )
         if (self.registers is not None) != (self.organization == "row_stationary"):
             raise ValueError(f"registers belong to organization 'row_stationary', not to '{self.organization}' without")
+        if self.stored_psum_bits is not None and self.stored_psum_bits > self.accumulator_bits:
+            raise ValueError(
+                f"stored_psum_bits={self.stored_psum_bits} must not exceed accumulator_bits={self.accumulator_bits}"
+            )
         if self.accumulator_bits != 4 * self.operand_bits:
             raise ValueError(
                 f"accumulator_bits={self.accumulator_bits} must be {4 * self.operand_bits} "
@@ -112,10 +123,10 @@ class Buffers(_Part):
         split = self.act is not None and self.wgt is not None
         if split == (self.unified is not None) or (self.act is None) != (self.wgt is None):
             raise ValueError("give either both act and wgt, or unified alone")
-        for name in ("act", "wgt", "unified", "acc"):
+        for name, bits in REACH.items():
             buffer = getattr(self, name)
-            if buffer is not None and buffer.bytes > 1 << 24:
-                raise ValueError(f"{name}.bytes={buffer.bytes} exceeds the {1 << 24} that a 24-bit address reaches")
+            if buffer is not None and buffer.bytes > 1 << bits:
+                raise ValueError(f"{name}.bytes={buffer.bytes} exceeds the {1 << bits} that its addresses reach")
         return self
 
 
@@ -189,6 +200,12 @@ class Chip(_Part):
     host: Host
 
     @property
+    def acc_words(self) -> int:
+        """Return the 32-bit words that the acc buffer's partial sums take, whatever it stores them in."""
+        stored = self.array.stored_psum_bits or self.array.accumulator_bits
+        return self.buffers.acc.bytes * 8 // stored * (self.array.accumulator_bits // 32)
+
+    @property
     def peak_macs_per_cycle(self) -> int:
         """Return the multiply-accumulates of one cycle with every PE busy."""
         return self.array.rows * self.array.cols
@@ -231,7 +248,7 @@ class Chip(_Part):
             wgt_bytes=wgt.bytes,
             wgt_banks=wgt.banks,
             wgt_ports=wgt.ports,
-            acc_bytes=buffers.acc.bytes,
+            acc_bytes=self.acc_words * 4,
             acc_banks=buffers.acc.banks,
             acc_ports=buffers.acc.ports,
             unified=int(buffers.unified is not None),

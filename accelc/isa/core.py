@@ -74,8 +74,8 @@ class Operand:
 
 
 DramAddr = Annotated[int, Operand(40, Space.DRAM)]
-ActAddr = Annotated[int, Operand(24, Space.ACT)]
-WgtAddr = Annotated[int, Operand(24, Space.WGT)]
+ActAddr = Annotated[int, Operand(28, Space.ACT)]
+WgtAddr = Annotated[int, Operand(28, Space.WGT)]
 AccAddr = Annotated[int, Operand(24, Space.ACC)]
 Flag = Annotated[int, Operand(1)]
 U3 = Annotated[int, Operand(3)]

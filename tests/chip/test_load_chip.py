@@ -36,7 +36,7 @@ WRONG = {
     "no dataflow": edited('dataflows = ["ws"]', "dataflows = []"),
     "unknown organization": edited('"systolic"', '"torus"'),
     "banks do not divide": edited("banks = 16", "banks = 15"),
-    "beyond the address": edited("bytes = 524288", "bytes = 33554432"),
+    "beyond the address": edited("bytes = 524288", "bytes = 536870912"),
     "split and unified": EDGE + "\n[buffers.unified]\nbytes = 1024\nbanks = 1\nports = 1\nwidth_bytes = 16\n",
     "not a power of two": edited("row_bytes = 2048", "row_bytes = 2000"),
     "row below burst": edited("row_bytes = 2048", "row_bytes = 32"),

@@ -102,11 +102,11 @@ def test_bytes_are_little_endian_words(program: list[Word]) -> None:
 
 
 def test_a_word_is_placed_as_the_page_says() -> None:
-    """load_weights: src in lane 2 bits 39:0, dst in lane 2 bits 63:40, bytes in lane 3 bits 23:0."""
+    """load_weights: src in lane 2 bits 39:0, dst in lane 3 bits 27:0, bytes in lane 2 bits 63:40."""
     waiting = {Queue.LOAD: 1, Queue.STORE: 2, Queue.MAC: 3, Queue.VECTOR: 4, Queue.HOST: 5}
     word = make(by_name("load_weights"), waiting, src=0x123456789A, dst=0xABCDEF, bytes=0x10)
     lanes = encode([word])[0].tolist()
-    assert lanes == [0x02 | 1 << 8 | 2 << 32 | 5 << 56, 3 | 4 << 24, 0xABCDEF123456789A, 0x10, 0, 0, 0, 0]
+    assert lanes == [0x02 | 1 << 8 | 2 << 32 | 5 << 56, 3 | 4 << 24, 0x10123456789A, 0xABCDEF, 0, 0, 0, 0]
 
 
 def code_of(lane0: int) -> Words:

@@ -100,7 +100,7 @@ WRONG = [
     conv_line(dataflow=7),
     conv_line(accumulate="yes"),
     conv_line(height=3),
-    conv_line(act="0x1000000"),
+    conv_line(act="0x10000000"),
     "conv act=0",
     "conv act=0 act=1",
     "conv act",
