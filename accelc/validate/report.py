@@ -67,7 +67,7 @@ def render(replays: Mapping[str, Replay], width: int = _FILE_WIDTH, color: bool 
 def _parts(name: str, replay: Replay) -> list[RenderableType]:
     parts: list[RenderableType] = [Text(f"{name}: {TABLES[name].title}", style="bold")]
     for summary in summaries(replay.rows):
-        parts.append(_metric_table(summary, [r for r in replay.rows if r.metric == summary.metric]))
+        parts += [_metric_table(summary, [r for r in replay.rows if r.metric == summary.metric])]
     parts.append(Text(_parameters_text(replay.free_parameters)))
     parts += [Text(line, style=_DIM) for line in replay.prose]
     return [*parts, ""]

@@ -14,7 +14,7 @@ POINT_METRICS = frozenset({"cycle_split", "active_pct"})
 
 @dataclass(frozen=True)
 class Row:
-    """One published figure and ours: `metric` names what was measured, `kind` says of what sort the published one is."""
+    """One published figure and ours: `metric` names what was measured, `kind` how the published one came about."""
 
     table: str
     row: str

@@ -20,6 +20,7 @@ class Table:
 
 TABLES: dict[str, Table] = {
     "nvdla": Table("NVDLA primer: ResNet-50 frames/s of seven configurations", "accelc.validate.nvdla"),
+    "tpu_v1": Table("TPU v1: cycles of six applications by cause", "accelc.validate.tpu_v1"),
 }
 
 
