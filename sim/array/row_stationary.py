@@ -1,36 +1,38 @@
-"""The row-stationary array: rows of the kernel and of the input stay in the PEs, partial sums climb through chains of them.
+"""The row-stationary array: rows of the kernel and of the input stay in the PEs, partial sums climb through them.
 
-Mapping. A set is `taps_y` PEs high and `e` output rows wide; PE (i, y) of a set multiplies kernel row i with the input row
-that output row y needs for it. r x t sets lie side by side and above each other: r for different input channels, whose PEs
-of one output row form a chain, and t for different filters. A set wider than the array is folded into segments above each
-other. accelc.isa.dataflow.row_mapping chooses e, p, q, r, t; a kernel higher than the array, or wider than a register file, is
-cut into chunks. A depthwise convolution has r = q = 1, and each of the p x t filters has a channel of its own.
+Mapping. A set is `taps_y` PEs high and `e` output rows wide; PE (i, y) of a set multiplies kernel row i with the
+input row that output row y needs for it. r x t sets lie side by side and above each other: r for different input
+channels, whose PEs of one output row form a chain, and t for different filters. A set wider than the array is folded
+into segments above each other. accelc.isa.dataflow.row_mapping chooses e, p, q, r, t; a kernel higher than the
+array, or wider than a register file, is cut into chunks. A depthwise convolution has r = q = 1, and each of the p x
+t filters has a channel of its own.
 
-PE. Three register files: a window of q x taps_x inputs (p x taps_x in a depthwise convolution), the weights of p filters, p
-partial sums. One multiply-accumulate a cycle; the first of a sum reads no register, the cycle after the last reads the sum,
-adds what the PE below handed up in the cycle before, and hands it on (the lowest PE adds the word from the buffer). Inputs
-that arrive early wait in a queue.
+PE. Three register files: a window of q x taps_x inputs (p x taps_x in a depthwise convolution), the weights of p
+filters, p partial sums. One multiply-accumulate a cycle; the first of a sum reads no register, the cycle after the
+last reads the sum, adds what the PE below handed up in the cycle before, and hands it on (the lowest PE adds the
+word from the buffer). Inputs that arrive early wait in a queue.
 
-Buses. Each cycle the buffers put act_bus inputs, wgt_bus weights and psum_bus partial sums on three buses, and psum_bus
-partial sums leave on a fourth. An input goes to every PE whose output row reads it in that kernel row, in every set of its
-channel, at once; a weight to the PEs of its kernel row in its set. Where sums start from zero, the buffer is not read, but
-their places on the bus pass all the same.
+Buses. Each cycle the buffers put act_bus inputs, wgt_bus weights and psum_bus partial sums on three buses, and
+psum_bus partial sums leave on a fourth. An input goes to every PE whose output row reads it in that kernel row, in
+every set of its channel, at once; a weight to the PEs of its kernel row in its set. Where sums start from zero, the
+buffer is not read, but their places on the bus pass all the same.
 
-Pass. First the ramp, which ends when all weights, the first window and the first column's sums are there and the last
-column's sums of the pass before have left. Then steps, one per output column. A token that starts a step goes up each chain,
-one PE a cycle; a PE that gets it takes the new inputs from its queue into its window and starts. The lowest PE's step ends
-when its p x q x taps_x multiply-accumulates are done, the inputs and sums of the next column are there, and the controller
-has counted off the places that the sums of the column before take on the leaving bus. The token reaches the leaving port
-one cycle after the top PE; then the port sends out those sums. The pass ends when the last token has reached the port; the
-last column's sums leave in the next ramp, and after the last pass by themselves. Where a pass has a single column, its sums
-are read one cycle after they were written, at the earliest.
+Pass. First the ramp, which ends when all weights, the first window and the first column's sums are there and the
+last column's sums of the pass before have left. Then steps, one per output column. A token that starts a step goes
+up each chain, one PE a cycle; a PE that gets it takes the new inputs from its queue into its window and starts. The
+lowest PE's step ends when its p x q x taps_x multiply-accumulates are done, the inputs and sums of the next column
+are there, and the controller has counted off the places that the sums of the column before take on the leaving bus.
+The token reaches the leaving port one cycle after the top PE; then the port sends out those sums. The pass ends when
+the last token has reached the port; the last column's sums leave in the next ramp, and after the last pass by
+themselves. Where a pass has a single column, its sums are read one cycle after they were written, at the earliest.
 
-Words count, empty places do not: a broadcast is one read of a buffer, and a write in each register file that takes it.
+Words count, empty places do not: a broadcast is one read of a buffer, and a write in each register file that takes
+it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,7 @@ from accelc.sim.jit import kernel
 Ints = npt.NDArray[np.int64]
 
 IDLE = -1
+FIRST: Any = np.int64(0)  # not a literal, for which everything would be compiled once more
 
 
 class Place(NamedTuple):
@@ -69,22 +72,20 @@ class State(NamedTuple):
     wgt: Ints
     psum: Ints
     queue: Ints  # inputs that arrived early
-    queued: Ints  # [PEs]
-    link: Ints  # [PEs] sum handed up
-    clock: Ints  # [PEs] cycle within the step, or IDLE
-    started: Ints  # [PEs] 1 where the PE got a token in this cycle
-    ready: Ints  # [PEs] the sum that the next cycle reads, or IDLE
-    steps: Ints  # [PEs] steps started in this pass
+    pe: Ints  # [PEs, columns below]
     entering: Ints  # [chains, words] sums from the buffer
-    entered: Ints  # [chains]
     leaving: Ints  # [chains, words] sums on top
-    left: Ints  # [chains]
+    ends: Ints  # [chains, 2] how many of each
     tag: Ints  # [kernel rows, output rows] which of the strip's input rows a PE row reads
     row: Ints  # [input rows] its address
     bus: Ints  # places passed on each bus, see below
     port: Ints  # what the leaving port does, see below
 
 
+# Of `pe`: inputs in the queue; the sum handed up; the cycle within the step, or IDLE; 1 where the PE got a token in
+# this cycle; the sum that the next cycle reads, or IDLE; steps started in this pass.
+QUEUED, LINK, CLOCK, STARTED, READY, STEPS = range(6)
+ENTERED, LEFT = range(2)  # of `ends`
 # Of `bus`: words delivered in this step; OUT: places of leaving sums that the controller has counted off.
 ACT, WGT, IN, OUT = range(4)
 # Of `port`: words to send, sent, where to, step of the address per output row; extents of the pass; tokens that came.
@@ -100,13 +101,18 @@ def _pass(m: Memory, c: Timing, e: Ints, s: State, tile: Tile, w: Pass, at: Plac
     t = 0
     while s.bus[WGT] < w.weights or s.bus[ACT] < w.window or s.bus[IN] < w.psums or s.port[MOVED] < s.port[GOAL]:
         _load(m, c, e, s, tile, w, at)
-        _deliver(m, c, e, s, tile, w, at, 0, w.window)
-        _bring(m, c, e, s, w, at, 0, s.port[MOVED] if same else w.psums)
+        _deliver(m, c, e, s, tile, w, at, FIRST, w.window)
+        _bring(m, c, e, s, w, at, FIRST, s.port[MOVED] if same else w.psums)
         _send(m, c, e, s)
         t += 1
     s.port[GOAL] = s.port[MOVED] = 0
-    s.port[LINE:] = np.array([w.cols * at.acc_col, w.rows, w.filters, w.rows * w.t, w.p, 0])
-    s.steps[:] = 0
+    s.port[LINE] = w.cols * at.acc_col
+    s.port[ROWS] = w.rows
+    s.port[FILTERS] = w.filters
+    s.port[CHAINS] = w.rows * w.t
+    s.port[P] = w.p
+    s.port[ARRIVED] = 0
+    s.pe[:, STEPS] = 0
     for x in range(w.cols):
         t += _step(m, c, e, s, tile, w, at, x)
     for cycle in range(w.chain):  # the token's way to the port, and what happens behind it
@@ -124,7 +130,7 @@ def _step(m: Memory, c: Timing, e: Ints, s: State, tile: Tile, w: Pass, at: Plac
     s.bus[:] = 0
     following = x + 1 < w.cols
     acts, ins, outs = (w.fresh if following else 0), (w.psums if following else 0), (w.psums if x else 0)
-    t = 0
+    t: int = FIRST
     while t < w.macs or s.bus[ACT] < acts or s.bus[IN] < ins or s.bus[OUT] < outs:
         _deliver(m, c, e, s, tile, w, at, x + 1, acts)
         _bring(m, c, e, s, w, at, x + 1, ins)
@@ -222,8 +228,8 @@ def _receive(c: Timing, s: State, tile: Tile, w: Pass, i: int, y: int, ch: int, 
     for k in range(w.t):
         if not tile.depthwise or ch // w.p == k:
             pe = _pe(c, w, w.rows, k * w.r + (0 if tile.depthwise else ch // w.q), i, y)
-            s.queue[pe, s.queued[pe]] = value
-            s.queued[pe] += 1
+            s.queue[pe, s.pe[pe, QUEUED]] = value
+            s.pe[pe, QUEUED] += 1
 
 
 @kernel
@@ -238,8 +244,8 @@ def _bring(m: Memory, c: Timing, e: Ints, s: State, w: Pass, at: Place, column: 
             y, f = chain % w.rows, chain // w.rows * w.p + j
             value = m.acc[at.acc + (y * w.cols + column) * at.acc_col + f]
             e[ev.ACC_READ_WORDS] += 1
-        s.entering[chain, s.entered[chain]] = value
-        s.entered[chain] += 1
+        s.entering[chain, s.ends[chain, ENTERED]] = value
+        s.ends[chain, ENTERED] += 1
 
 
 @kernel
@@ -261,8 +267,8 @@ def _send(m: Memory, c: Timing, e: Ints, s: State) -> None:
         p[MOVED] += 1
         y, f = chain % p[ROWS], chain // p[ROWS] * p[P] + j
         value = s.leaving[chain, 0]
-        s.left[chain] -= 1
-        for i in range(s.left[chain]):
+        s.ends[chain, LEFT] -= 1
+        for i in range(s.ends[chain, LEFT]):
             s.leaving[chain, i] = s.leaving[chain, i + 1]
         m.acc[p[TO] + y * p[LINE] + f] = np.int32(value)
         e[ev.ACC_WRITE_WORDS] += 1
@@ -280,9 +286,9 @@ def _cycle(m: Memory, c: Timing, e: Ints, s: State, tile: Tile, w: Pass, at: Pla
                 if position:
                     below = _pe(c, w, w.rows, k * w.r + (position - 1) // w.taps_y, (position - 1) % w.taps_y, y)
                 if position == w.chain - 1:
-                    top = s.started[pe]
+                    top = s.pe[pe, STARTED]
                 _climb(e, s, w, k * w.rows + y, position, pe, below)
-                token = s.started[below] if position else (t == 0 and x < w.cols)
+                token = s.pe[below, STARTED] if position else (t == 0 and x < w.cols)
                 _work(e, s, tile, w, k, position // w.taps_y, pe, token)
     if top:
         s.port[ARRIVED] += 1
@@ -295,43 +301,43 @@ def _cycle(m: Memory, c: Timing, e: Ints, s: State, tile: Tile, w: Pass, at: Pla
 @kernel
 def _climb(e: Ints, s: State, w: Pass, chain: int, position: int, pe: int, below: int) -> None:
     """Add the PE's finished sum, if there is one, to what comes from below, and hand it up."""
-    j = s.ready[pe]
+    j = s.pe[pe, READY]
     if j == IDLE:
         return
-    s.ready[pe] = IDLE
+    s.pe[pe, READY] = IDLE
     value = s.psum[pe, j]
     e[ev.PE_PSUM_READ] += 1
     if position:
-        value += s.link[below]
+        value += s.pe[below, LINK]
         e[ev.HOP_PSUM] += 1
     else:
         value += s.entering[chain, 0]
-        s.entered[chain] -= 1
-        for i in range(s.entered[chain]):
+        s.ends[chain, ENTERED] -= 1
+        for i in range(s.ends[chain, ENTERED]):
             s.entering[chain, i] = s.entering[chain, i + 1]
     if position == w.chain - 1:
-        s.leaving[chain, s.left[chain]] = value
-        s.left[chain] += 1
+        s.leaving[chain, s.ends[chain, LEFT]] = value
+        s.ends[chain, LEFT] += 1
     else:
-        s.link[pe] = value
+        s.pe[pe, LINK] = value
 
 
 @kernel
 def _work(e: Ints, s: State, tile: Tile, w: Pass, k: int, part: int, pe: int, token: int) -> None:
     """Start a step if the token came, and do the PE's multiply-accumulate of this cycle, if it has one."""
-    s.started[pe] = token
+    s.pe[pe, STARTED] = token
     if token:
-        fresh = (w.fresh * w.taps_x // w.window) if s.steps[pe] else w.taps_x
+        fresh = (w.fresh * w.taps_x // w.window) if s.pe[pe, STEPS] else w.taps_x
         _take(e, s, w, pe, fresh, _filters(w, k) if tile.depthwise else _channels(w, part))
-        s.steps[pe] += 1
-        s.clock[pe] = 0
-    elif s.clock[pe] != IDLE:
-        s.clock[pe] += 1
-    if s.clock[pe] == w.macs:
-        s.clock[pe] = IDLE
+        s.pe[pe, STEPS] += 1
+        s.pe[pe, CLOCK] = 0
+    elif s.pe[pe, CLOCK] != IDLE:
+        s.pe[pe, CLOCK] += 1
+    if s.pe[pe, CLOCK] == w.macs:
+        s.pe[pe, CLOCK] = IDLE
     each = w.q * w.taps_x
-    j, at = s.clock[pe] // each, s.clock[pe] % each
-    if s.clock[pe] == IDLE or j >= _filters(w, k):
+    j, at = s.pe[pe, CLOCK] // each, s.pe[pe, CLOCK] % each
+    if s.pe[pe, CLOCK] == IDLE or j >= _filters(w, k):
         return
     if at // w.taps_x < _channels(w, part):
         held = (j if tile.depthwise else at // w.taps_x) * w.taps_x + at % w.taps_x
@@ -343,7 +349,7 @@ def _work(e: Ints, s: State, tile: Tile, w: Pass, k: int, part: int, pe: int, to
         e[ev.PE_WGT_READ] += 1
         e[ev.PE_PSUM_WRITE] += 1
     if at == each - 1:
-        s.ready[pe] = j
+        s.pe[pe, READY] = j
 
 
 @kernel
@@ -358,8 +364,8 @@ def _take(e: Ints, s: State, w: Pass, pe: int, fresh: int, channels: int) -> Non
             line[kept + x] = s.queue[pe, ch * fresh + x]
     taken = fresh * channels
     e[ev.PE_ACT_WRITE] += taken
-    s.queued[pe] -= taken
-    for i in range(s.queued[pe]):
+    s.pe[pe, QUEUED] -= taken
+    for i in range(s.pe[pe, QUEUED]):
         s.queue[pe, i] = s.queue[pe, i + taken]
 
 
@@ -378,15 +384,16 @@ def _reset(c: Timing, tile: Tile) -> State:
     """Return empty registers, with queues as deep as a chain's delay can need."""
     pes = c.array_rows * c.array_cols
     deep, ends = c.act_entries * (pes + 3), 3 * c.psum_entries
-    return State(
+    s = State(
         np.zeros((pes, c.act_entries), np.int64), np.zeros((pes, c.wgt_entries), np.int64),
-        np.zeros((pes, c.psum_entries), np.int64), np.zeros((pes, deep), np.int64), np.zeros(pes, np.int64),
-        np.zeros(pes, np.int64), np.full(pes, IDLE), np.zeros(pes, np.int64), np.full(pes, IDLE),
-        np.zeros(pes, np.int64), np.zeros((pes, ends), np.int64), np.zeros(pes, np.int64),
-        np.zeros((pes, ends), np.int64), np.zeros(pes, np.int64),
+        np.zeros((pes, c.psum_entries), np.int64), np.zeros((pes, deep), np.int64), np.zeros((pes, 6), np.int64),
+        np.zeros((pes, ends), np.int64), np.zeros((pes, ends), np.int64), np.zeros((pes, 2), np.int64),
         np.zeros((tile.taps_y, tile.rows), np.int64), np.zeros(tile.taps_y * tile.rows, np.int64),
         np.zeros(4, np.int64), np.zeros(9, np.int64),
     )  # fmt: skip
+    s.pe[:, CLOCK] = IDLE
+    s.pe[:, READY] = IDLE
+    return s
 
 
 @kernel

@@ -1,8 +1,9 @@
 """How a tile of a convolution is laid on a row-stationary array: PE sets, strips, chunks, and the choice among them.
 
-A logical PE set is `taps_y` PEs high and `e` output rows wide: PE (i, y) multiplies kernel row i with the input row that
-output row y needs for it. The array holds r x t sets: r for different input channels, whose partial sums add up, and t for
-different filters. Each PE keeps q channels x taps_x weights of p filters. The letters are those of the Eyeriss papers.
+A logical PE set is `taps_y` PEs high and `e` output rows wide: PE (i, y) multiplies kernel row i with the input row
+that output row y needs for it. The array holds r x t sets: r for different input channels, whose partial sums add
+up, and t for different filters. Each PE keeps q channels x taps_x weights of p filters. The letters are those of the
+Eyeriss papers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Closed forms of the row-stationary array: rows of kernel and input stay in the PEs, partial sums climb through them.
 
-A tile is a sequence of passes; accelc.sim.array.row_stationary states what moves in each cycle of one. A pass is a ramp
-(weights, the first window of inputs and the first partial sums come in while the last ones of the pass before leave), one
-step per output column, and the cycles that the last column takes to climb through the chain of PEs.
+A tile is a sequence of passes; accelc.sim.array.row_stationary states what moves in each cycle of one. A pass is a
+ramp (weights, the first window of inputs and the first partial sums come in while the last ones of the pass before
+leave), one step per output column, and the cycles that the last column takes to climb through the chain of PEs.
 """
 
 from __future__ import annotations
