@@ -15,7 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip.timing import Timing
-from accelc.sim.array.lanes import LANES, advance, descend
+from accelc.sim.array.lanes import (
+    BEFORE,
+    LANES,
+    SUM,
+    WORD,
+    accumulate,
+    advance,
+    descend,
+    get,
+    get_byte,
+    move,
+    put,
+)
 from accelc.sim.array.stationary import (
     ACC_READ,
     ACC_WRITE,
@@ -38,29 +50,55 @@ from accelc.sim.array.stationary import (
 from accelc.sim.jit import kernel
 from accelc.sim.kernels.ir import address
 
-Halves = npt.NDArray[np.int16]
+ALIGNMENT = 2 * LANES  # bytes; a vector that straddles cache lines costs two accesses
 
 
-class State(NamedTuple):
-    """The registers; a row is padded to chunks of LANES."""
+class Places(NamedTuple):
+    """Sizes, and addresses of registers, buffers and of the passes' tables; arrays would cost a count at each call."""
 
-    words: Halves  # [array_rows, LANES + padded columns]; the word to enter lies in LANES - 1
-    used: Halves  # [array_rows, padded columns], held words in use
-    filling: Halves  # held words of the next pass
-    sums: Words  # [array_rows + 1, padded columns], row 0 zero
+    rows: int
+    cols: int
+    chunks: int  # of LANES columns in a row
+    vectors: int
+    diagonal: int
+    words: int  # [rows] of the word to enter and the row's words; points to the words to enter
+    word_pitch: int
+    used: int  # held words in use [rows, chunks*LANES]
+    filling: int  # held words of the next pass
+    sums: int  # [rows + 1, chunks*LANES], the first row zero
+    held: int
+    held_bias: int
+    passing: int
+    passing_bias: int
+    acc: int
+    high: int
+    wide: int
+    fresh: int
+    held_row: int
+    held_col: int
+    passing_row: int
+    passing_at: int
+    sum_col: int
+    sum_of: int
 
 
 @kernel
 def run(c: Timing, count: Ints, held: Any, passing: Any, acc: Words, p: Passes) -> int:
     """Execute the passes with operands from two buffers; add to `count` and return the cycles."""
-    rows, cols, vectors = c.array_rows, c.array_cols, len(p.passing)
-    chunks = (cols + LANES - 1) // LANES
-    s = State(
-        np.zeros((rows, LANES * (chunks + 1)), np.int16), np.zeros((rows, LANES * chunks), np.int16),
-        np.zeros((rows, LANES * chunks), np.int16), np.zeros((rows + 1, LANES * chunks), np.int32),
-    )
-    words, used, filling, sums = address(s.words), address(s.used), address(s.filling), address(s.sums)
-    loads, starts, ends = schedule(c, len(p.rows), vectors)
+    chunks = (c.array_cols + LANES - 1) // LANES
+    width = WORD * LANES * chunks
+    registers = np.zeros(ALIGNMENT + c.array_rows * (BEFORE + 5 * width) + SUM // WORD * width, np.uint8)
+    cycles = play(c, registers, held, passing, acc, p)
+    for i in range(len(p.rows)):
+        add_pass(count, c, len(p.passing), p.rows[i], p.cols[i], p.fresh[i], p.diagonal)
+    return cycles - c.last_index  # type: ignore[no-any-return]
+
+
+@kernel
+def play(c: Timing, registers: npt.NDArray[np.uint8], held: Any, passing: Any, acc: Words, p: Passes) -> int:
+    """Play all cycles; the caller holds the arrays, so that they stay while only their addresses are used."""
+    a = places(c, address(registers), held, passing, acc, p)
+    loads, starts, ends = schedule(c, len(p.rows), a.vectors)
     oldest, newest = 0, -1
     for t in range(ends[-1]):
         while ends[oldest] <= t:
@@ -68,17 +106,35 @@ def run(c: Timing, count: Ints, held: Any, passing: Any, acc: Words, p: Passes) 
         while newest + 1 < len(loads) and loads[newest + 1] <= t:
             newest += 1
         for i in range(oldest, newest + 1):
-            feed(passing, p, s.words, i, t - starts[i])
-            change(s.used, s.filling, rows, cols, t - starts[i])
-        advance(words, used, sums, rows, chunks)
+            feed(a, i, t - starts[i])
+            change(a, t - starts[i])
+        advance(a.words - (BEFORE - WORD), a.used, a.sums, a.rows, a.chunks)
         for i in range(oldest, newest + 1):
-            leave(acc, p, s.sums, i, t - starts[i] - (rows - 1))
-            if t - loads[i] < rows + cols - 1:
-                descend(filling, rows, chunks, t - loads[i])
-                enter(held, p, s.filling, rows, cols, i, t - loads[i])
-    for i in range(len(p.rows)):
-        add_pass(count, rows, cols, vectors, p.rows[i], p.cols[i], p.fresh[i], p.diagonal)
-    return ends[-1] - c.last_index  # type: ignore[no-any-return]
+            leave(a, i, t - starts[i] - (a.rows - 1))
+            if t - loads[i] < a.rows + a.cols - 1:
+                enter(a, i, t - loads[i])
+    return int(ends[-1])
+
+
+@kernel
+def places(c: Timing, registers: int, held: Any, passing: Any, acc: Words, p: Passes) -> Places:
+    """Lay the registers out from an address on."""
+    rows, chunks = c.array_rows, (c.array_cols + LANES - 1) // LANES
+    width = WORD * LANES * chunks
+    words = (registers + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    used = words + rows * (BEFORE + width)
+    return Places(
+        rows, c.array_cols, chunks, len(p.passing), p.diagonal, words + BEFORE - WORD, BEFORE + width, used,
+        used + rows * width, used + 2 * rows * width, address(held), bias(held), address(passing), bias(passing),
+        address(acc), address(p.rows), address(p.cols), address(p.fresh), address(p.held_row), address(p.held_col),
+        address(p.passing_row), address(p.passing), address(p.sum_col), address(p.sum_of),
+    )
+
+
+@kernel
+def bias(buffer: Any) -> int:
+    """Return 128 for a buffer of signed bytes, 0 for unsigned ones."""
+    return 0 if buffer.dtype.type(1) - buffer.dtype.type(2) > 0 else 128
 
 
 @kernel
@@ -99,47 +155,61 @@ def schedule(c: Timing, passes: int, vectors: int) -> tuple[Ints, Ints, Ints]:
 
 
 @kernel
-def feed(source: Any, p: Passes, words: Halves, i: int, age: int) -> None:
-    """Put pass i's words in front of the rows, row r's vector r behind row 0's; a bubble follows the last."""
-    ended = age - len(p.passing)
-    if 0 <= ended < len(words):
-        words[ended, LANES - 1] = 0
-    for r in range(max(0, ended + 1), min(age + 1, p.rows[i])):
-        words[r, LANES - 1] = source[p.passing_row[i, r] + p.passing[age - r]]
+def feed(a: Places, i: int, age: int) -> None:
+    """Put pass i's words in front of the rows, row r's vector r cycles behind row 0's; a bubble follows the last."""
+    ended = age - a.vectors
+    if 0 <= ended < a.rows:
+        put(a.words + ended * a.word_pitch, 0)
+    table = a.passing_row + 8 * i * a.rows
+    for r in range(max(0, ended + 1), min(age + 1, get(a.high + 8 * i))):
+        at = a.passing + get(table + 8 * r) + get(a.passing_at + 8 * (age - r))
+        put(a.words + r * a.word_pitch, get_byte(at, a.passing_bias))
 
 
 @kernel
-def change(used: Halves, filling: Halves, rows: int, cols: int, age: int) -> None:
+def change(a: Places, age: int) -> None:
     """Take over the next pass's held words in the PEs that its first vector has reached."""
-    for r in range(max(0, age - cols + 1), min(rows, age + 1)):
-        used[r, age - r] = filling[r, age - r]
+    for r in range(max(0, age - a.cols + 1), min(a.rows, age + 1)):
+        at = WORD * (r * LANES * a.chunks + age - r)
+        move(a.used + at, a.filling + at)
 
 
 @kernel
-def leave(acc: Words, p: Passes, sums: Words, i: int, age: int) -> None:
+def leave(a: Places, i: int, age: int) -> None:
     """Hand the bottom row's sums of pass i to the accumulator buffer."""
-    for col in range(max(0, age - len(p.passing) + 1), min(age + 1, p.cols[i])):
-        to = p.sum_col[i, col] + p.sum_of[age - col]
-        if p.fresh[i]:
-            acc[to] = sums[-1, col]
-        else:
-            acc[to] += sums[-1, col]
+    first, last = max(0, age - a.vectors + 1), min(age + 1, get(a.wide + 8 * i))
+    bottom = a.sums + SUM * a.rows * LANES * a.chunks
+    table = a.sum_col + 8 * i * a.cols
+    keep = get(a.fresh + 8 * i) - 1
+    for col in range(first, last):
+        at = get(table + 8 * col) + get(a.sum_of + 8 * (age - col))
+        accumulate(a.acc + SUM * at, bottom + SUM * col, keep)
 
 
 @kernel
-def enter(source: Any, p: Passes, filling: Halves, rows: int, cols: int, i: int, age: int) -> None:
-    """Put the next held word of each column into its first PE, the bottom row's first."""
-    for col in range(max(0, age - rows + 1), min(cols, age + 1)):
-        r = rows - 1 - (age - col)
-        filled = r < p.rows[i] and col < p.cols[i] and (not p.diagonal or r == col)
-        filling[0, col] = source[p.held_row[i, r] + p.held_col[i, col]] if filled else 0
+def enter(a: Places, i: int, age: int) -> None:
+    """Move the held words of pass i that have entered one PE down, and put the next of each column into its first PE.
+
+    In column c words enter in cycles c to c + rows - 1, the bottom row's first; row r gets its first r cycles later.
+    """
+    first = max(0, age - a.rows + 1)
+    count = min(a.rows - 1, age)
+    if count:
+        descend(a.filling, count, a.chunks, first, age - 1)
+    high, wide = get(a.high + 8 * i), get(a.wide + 8 * i)
+    for col in range(first, min(a.cols, age + 1)):
+        r = a.rows - 1 - (age - col)
+        word = 0
+        if r < high and col < wide and (not a.diagonal or r == col):
+            at = get(a.held_row + 8 * (i * a.rows + r)) + get(a.held_col + 8 * (i * a.cols + col))
+            word = get_byte(a.held + at, a.held_bias)
+        put(a.filling + WORD * col, word)
 
 
 @kernel
-def add_pass(
-    count: Ints, rows: int, cols: int, vectors: int, high: int, wide: int, fresh: int, diagonal: int
-) -> None:
+def add_pass(count: Ints, c: Timing, vectors: int, high: int, wide: int, fresh: int, diagonal: int) -> None:
     """Add the counts of a pass that uses high x wide PEs, or those on their diagonal."""
+    rows, cols = c.array_rows, c.array_cols
     each = 1 if diagonal else wide
     hops = high * (high - 1) // 2 * each
     count[MAC] += vectors * high * each
