@@ -43,9 +43,26 @@ def conv(
     groups: int, act_group: int,
 ) -> int:
     """Execute `conv`; add its access counts to `e` and return its cycles."""
+    p = conv_passes(
+        c, act, act_row, act_col, rows, cols, taps_y, taps_x, depth, tap_row, tap_col, wgt, acc, acc_col, n,
+        accumulate, groups, act_group,
+    )
+    count = np.zeros(COUNTS, np.int64)
+    cycles = run(c, count, m.act, m.wgt, m.acc, p)
+    add_counts(e, count)
+    return cycles
+
+
+@kernel
+def conv_passes(
+    c: Timing, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int,
+    tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, groups: int,
+    act_group: int,
+) -> Passes:
+    """Return the passes of a convolution."""
     taps = taps_y * taps_x
-    return _run(
-        m, c, e, folded(taps, depth, c.array_rows, c.spans_taps), groups, accumulate,
+    return _passes(
+        c, folded(taps, depth, c.array_rows, c.spans_taps), groups, accumulate,
         pixels(act, rows, cols, act_row, act_col), act_depths(taps_y, taps_x, depth, tap_row, tap_col), act_group,
         wgt_channels(wgt, taps * depth, n), wgt_depths(taps, depth), n * taps * depth, acc, acc_col,
     )
@@ -57,20 +74,35 @@ def depthwise(
     taps_x: int, tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int,
 ) -> int:
     """Execute `depthwise`; add its access counts to `e` and return its cycles."""
+    p = depthwise_passes(
+        c, act, act_row, act_col, rows, cols, taps_y, taps_x, tap_row, tap_col, wgt, acc, acc_col, n
+    )
+    count = np.zeros(COUNTS, np.int64)
+    cycles = run(c, count, m.act, m.wgt, m.acc, p)
+    add_counts(e, count)
+    return cycles
+
+
+@kernel
+def depthwise_passes(
+    c: Timing, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
+    tap_col: int, wgt: int, acc: int, acc_col: int, n: int,
+) -> Passes:
+    """Return the passes of a depthwise convolution."""
     taps = taps_y * taps_x
-    return _run(
-        m, c, e, folded(taps, 1, c.array_rows, c.spans_taps), n, 0,
+    return _passes(
+        c, folded(taps, 1, c.array_rows, c.spans_taps), n, 0,
         pixels(act, rows, cols, act_row, act_col), act_depths(taps_y, taps_x, 1, tap_row, tap_col), 1,
         wgt + np.arange(1), np.arange(taps) * n, 1, acc, acc_col,
     )
 
 
 @kernel
-def _run(
-    m: Memory, c: Timing, e: Ints, fold: Ints, groups: int, accumulate: int, pixel: Ints, act_k: Ints, act_group: int,
-    wgt_j: Ints, wgt_k: Ints, wgt_group: int, acc: int, acc_col: int,
-) -> int:
-    """Execute the passes: for each group, block of pixels and fold of the kernel."""
+def _passes(
+    c: Timing, fold: Ints, groups: int, accumulate: int, pixel: Ints, act_k: Ints, act_group: int, wgt_j: Ints,
+    wgt_k: Ints, wgt_group: int, acc: int, acc_col: int,
+) -> Passes:
+    """Return the passes: for each group, block of pixels and fold of the kernel."""
     blocks = (len(pixel) + c.array_cols - 1) // c.array_cols
     p = empty_passes(c, len(fold) * blocks * groups, 0)
     for i in range(len(p.rows)):
@@ -84,14 +116,10 @@ def _run(
         p.held_col[i, :width] = pixel[at : at + width]
         p.passing_row[i, :size] = wgt_k[first : first + size] + g * wgt_group
         p.sum_col[i, :width] = np.arange(at, at + width) * acc_col + g * len(wgt_j)
-    made = Passes(
+    return Passes(
         p.rows, p.cols, p.fresh, p.held_row, p.held_col, p.passing_row, wgt_j, p.sum_col,
         acc + np.arange(len(wgt_j)), 0,
     )
-    count = np.zeros(COUNTS, np.int64)
-    cycles = run(c, count, m.act, m.wgt, m.acc, made)
-    add_counts(e, count)
-    return cycles
 
 
 @kernel

@@ -91,7 +91,7 @@ def run(c: Timing, count: Ints, held: Any, passing: Any, acc: Words, p: Passes) 
     cycles = play(c, registers, held, passing, acc, p)
     for i in range(len(p.rows)):
         add_pass(count, c, len(p.passing), p.rows[i], p.cols[i], p.fresh[i], p.diagonal)
-    return cycles - c.last_index  # type: ignore[no-any-return]
+    return cycles - c.last_index
 
 
 @kernel
