@@ -1,0 +1,150 @@
+"""How fast the literal array is: every MAC instruction of a network on `edge`, all registers moving in every cycle.
+
+One thread; CPU time, best of several rounds. Buffers hold random bytes: time does not depend on values. The array's
+sums must equal the instructions' kernels' and its cycles the closed forms', or the benchmark stops. A PE-cycle is one
+PE in one array cycle, in use or not. The limit, measured in between, moves as many 32-bit words one row down, from one
+plane to another: the PEs' partial sums alone, and nothing added to them.
+
+Run: python -m benchmarks.literal [NETWORK ...] [--rounds N] [--tiny]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import accelc
+from accelc.chip import load_chip
+from accelc.isa import Memory, Queue, by_name
+from accelc.isa import events as ev
+from accelc.isa.encoding import decode_queues
+from accelc.program import Program
+from accelc.sim import dispatch
+from accelc.sim.array import weight_stationary_fast
+from accelc.sim.jit import entry
+from accelc.sim.kernels.ir import address, copy
+from accelc.sim.memory import allocate
+
+Array = npt.NDArray[Any]
+
+NAMES = ("conv", "depthwise")
+
+
+def _entry(kernel: Any) -> Any:
+    return entry(kernel.py_func)
+
+
+LITERAL = {name: _entry(getattr(weight_stationary_fast, name)) for name in NAMES}
+FAST = {name: _entry(getattr(dispatch, name)) for name in NAMES}
+
+
+@entry
+def _shift(planes: Array, row_bytes: int, plane_bytes: int, cycles: int) -> None:
+    """Copy all rows of a plane of sums to the next rows of another, `cycles` times to and fro."""
+    at = address(planes)
+    for t in range(cycles):
+        source = at + t % 2 * (plane_bytes + row_bytes)
+        copy(at + (1 - t % 2) * (plane_bytes + row_bytes) + row_bytes, source, plane_bytes)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The MAC instructions of a network: names and operands, and the operands that the literal models take."""
+
+    rows: Sequence[tuple[str, Sequence[int]]]
+    chip: accelc.Chip
+    memory: Memory
+
+    def literal(self) -> int:
+        """Execute all on the literal array and return the cycles."""
+        counts = np.zeros(len(ev.NAMES), np.int64)
+        timing = self.chip.timing
+        return sum(LITERAL[name](self.memory, timing, counts, *_without(name, row)) for name, row in self.rows)
+
+    def check(self) -> None:
+        """Stop where a sum differs from the kernel's or the cycles of an instruction from its closed form."""
+        timing, counts = self.chip.timing, np.zeros(len(ev.NAMES), np.int64)
+        for name, row in self.rows:
+            before = self.memory.acc.copy()
+            cycles = LITERAL[name](self.memory, timing, counts, *_without(name, row))
+            sums = self.memory.acc.copy()
+            self.memory.acc[:] = before
+            FAST[name](self.memory, *row)
+            if not np.array_equal(sums, self.memory.acc):
+                raise SystemExit(f"{name} {row}: the literal array's sums differ from the kernel's")
+            if cycles != sum(by_name(name).clauses["cycles"](timing, *_read(name, row))):
+                raise SystemExit(f"{name} {row}: the literal array took {cycles} cycles, not the closed form's")
+
+
+def _without(name: str, row: Sequence[int]) -> list[int]:
+    """Return the operands that the literal model takes: all but the choice of dataflow."""
+    return [v for f, v in zip(by_name(name).fields, row, strict=True) if f.name != "dataflow"]
+
+
+def _read(name: str, row: Sequence[int]) -> list[int]:
+    """Return the operands that the cycles clause reads."""
+    values = dict(zip((f.name for f in by_name(name).fields), row, strict=True))
+    return [values[operand] for operand in by_name(name).operand_names("cycles")]
+
+
+def work(program: Program, chip: accelc.Chip) -> Work:
+    """Return a program's MAC instructions on buffers full of random bytes."""
+    rng = np.random.default_rng(0)
+    memory = allocate(program, chip)
+    memory.act[:] = rng.integers(0, 256, len(memory.act))
+    memory.wgt[:] = rng.integers(-128, 128, len(memory.wgt))
+    name_of = {by_name(name).opcode: name for name in NAMES}
+    positions = np.flatnonzero(decode_queues(program.words) == Queue.MAC)
+    names = [name_of[int(program.words[at, 0]) & 0xFF] for at in positions]
+    rows = [program.rows[at, : len(by_name(n).fields)].tolist() for at, n in zip(positions, names, strict=True)]
+    return Work(list(zip(names, rows, strict=True)), chip, memory)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return the CPU seconds of a call."""
+    start = time.thread_time()
+    call()
+    return time.thread_time() - start
+
+
+def measure(name: str, rounds: int, tiny: bool) -> str:
+    """Return a line with a network's figures."""
+    chip = load_chip("edge")
+    program = accelc.compile(name, chip, tiny=tiny)
+    instructions = work(program, chip)
+    instructions.check()
+    cycles = instructions.literal()
+    size = chip.array.rows * chip.array.cols
+    planes, row = np.zeros(2 * (size + chip.array.cols), np.int32), 4 * chip.array.cols
+    _shift(planes, row, 4 * size, 1)
+    taken, limit = float("inf"), float("inf")
+    for _ in range(rounds):
+        taken = min(taken, seconds(instructions.literal))
+        limit = min(limit, seconds(lambda: _shift(planes, row, 4 * size, cycles)))
+    rate, most = cycles * size / taken / 1e9, cycles * size / limit / 1e9
+    return (
+        f"{name:12s} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles {taken:7.3f} s "
+        f"{rate:6.2f} G PE-cycles/s   limit {limit:7.3f} s {most:6.2f} G/s   load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a line for each network."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("networks", nargs="*", default=["resnet50"], metavar="NETWORK")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="the networks' small forms")
+    options = parser.parse_args(arguments)
+    for name in options.networks:
+        print(measure(name, options.rounds, options.tiny), flush=True)
+
+
+if __name__ == "__main__":
+    main()
