@@ -86,9 +86,9 @@ def _shape(graph: Graph, layer: Layer) -> Shape:
     source, weights, out = (graph.tensors[name].shape for name in (*layer.inputs[:2], layer.outputs[0]))
     if layer.op == "fc":
         return Shape(layer.name, weights[1], 1, 1, weights[0], 1, 1, False, 1, 1, fc=True)
-    padded = any(layer.attrs["pads"])
-    stride = layer.attrs["strides"][0]
-    return Shape(layer.name, *source[1:], weights[0], weights[2], stride, padded, *out[2:])
+    _, channels, height, width = source
+    padded, stride = any(layer.attrs["pads"]), layer.attrs["strides"][0]
+    return Shape(layer.name, channels, height, width, weights[0], weights[2], stride, padded, out[2], out[3])
 
 
 def sheet(rows: list[Shape]) -> list[Shape]:

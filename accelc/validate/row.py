@@ -9,7 +9,7 @@ from typing import Literal
 Kind = Literal["silicon", "fpga", "vendor-fast-model", "layout-sim", "paper-sim", "vendor-analytic"]
 
 # Metrics that are shares of a whole: their error is a difference in percentage points, not a ratio.
-POINT_METRICS = frozenset({"cycle_split", "active_pct"})
+POINT_METRICS = frozenset({"cycle_split"})
 
 
 @dataclass(frozen=True)
