@@ -57,8 +57,8 @@ def test_by_hand() -> None:
     """A 3x3 kernel on 4x4 pixels of 1 channel, 2 filters, on 3x4 PEs with buses of 1, 4 and 4 words: 47 cycles.
 
     The ramp brings 18 weights in 5 cycles, 8 sums in 2, and a window of 6 rows x 3 inputs in 18. Three steps take the
-    6 cycles of 2 x 3 products, as do the 6 inputs that come meanwhile; so does the last. The token takes 3 cycles up the
-    chain. At the end 8 sums leave in 2 cycles: 18 + 4 x 6 + 3 + 2 = 47.
+    6 cycles of 2 x 3 products, as do the 6 inputs that come meanwhile; so does the last. The token takes 3 cycles up
+    the chain. At the end 8 sums leave in 2 cycles: 18 + 4 x 6 + 3 + 2 = 47.
     """
     c = EDGE._replace(
         organization=2, array_rows=3, array_cols=4, act_entries=12, wgt_entries=224, psum_entries=24, act_bus=1,
