@@ -197,7 +197,8 @@ _PROSE = (
     "`fps` applies that formula to the layers of our own ResNet-50. One row of the sheet must differ from the network:"
     " with 256 instead of 64 input channels in the first 1x1 convolution of the first block (as in the two blocks after"
     " it) all seven figures come out to rounding, and so do the three that the sheet shows for 2,048 MACs at 10 GB/s"
-    " (140.6 frames/s, 7.114 ms, MAC utilization 0.232). Without it each figure is up to 2.1 % off.",
+    " (140.6 frames/s, 7.114 ms, MAC utilization 0.232). Without it each figure is up to 2.4 % off;"
+    " with it what remains is the published figures' rounding.",
     "`fps_simulated` is our compiler and simulator on the chip `nvdla_large` with the row's array, buffer and DRAM rate"
     " (a burst rounded up to whole cycles: 1.5 to 5 % slower than the row at 5 to 20 GB/s). It departs from the formula"
     " in both directions. Slower: no Winograd, which is 2.25 times the MAC cycles of 3x3 kernels; the array's edges,"

@@ -20,8 +20,8 @@ class Table:
 
 TABLES: dict[str, Table] = {
     "eyeriss": Table("Eyeriss v1: 18 layers of AlexNet and VGG-16, six measured metrics", "accelc.validate.eyeriss"),
-    "nvdla": Table("NVDLA primer: ResNet-50 frames/s of seven configurations", "accelc.validate.nvdla"),
     "tpu_v1": Table("TPU v1: cycles of six applications by cause", "accelc.validate.tpu_v1"),
+    "nvdla": Table("NVDLA primer: ResNet-50 frames/s of seven configurations", "accelc.validate.nvdla"),
     "eyeriss_isca16": Table(
         "Row-stationary paper: energy by level, dataflows compared", "accelc.validate.eyeriss_isca16"
     ),

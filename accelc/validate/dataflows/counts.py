@@ -74,6 +74,11 @@ class Block:
     out: int
 
     @property
+    def text(self) -> str:
+        """Return the block's extents."""
+        return f"blocks of {self.n} images x {self.m} filters x {self.rows} rows"
+
+    @property
     def dram(self) -> int:
         """Return the words between DRAM and buffer."""
         return self.act + self.wgt + self.out

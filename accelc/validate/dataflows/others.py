@@ -30,7 +30,7 @@ def weight_stationary(layer: Layer, batch: int, pes: int, words: int) -> Counts:
             reads = layer.weights * b.visits
             act = b.act + _strip_act(layer, batch, b) * ceil_div(layer.m, m)
             buffer = act + b.wgt + reads + 2 * ceil_div(layer.c, c) * b.out
-            found.append(Counts(macs, macs, 2 * macs + g * reads, g * buffer, g * b.dram, f"c={c} m={m} {b}"))
+            found.append(Counts(macs, macs, 2 * macs + g * reads, g * buffer, g * b.dram, f"{c} channels x {m} filters; {b.text}"))
     return min(found, key=lambda k: k.total)
 
 
@@ -52,7 +52,7 @@ def _output_stationary(layer: Layer, batch: int, pes: int, words: int, edge: int
     found = []
     for b in best_blocks(layer, batch, words, False, 1, m):
         buffer = b.act + act + b.wgt + layer.weights * tiles + 2 * b.out
-        found.append(Counts(macs, 2 * macs, 2 * macs, g * buffer, g * b.dram, f"edge={edge} m={m} {b}"))
+        found.append(Counts(macs, 2 * macs, 2 * macs, g * buffer, g * b.dram, f"{edge} x {edge} pixels x {m} filters; {b.text}"))
     return min(found, key=lambda k: k.total)
 
 
@@ -81,7 +81,7 @@ def no_local_reuse(layer: Layer, batch: int, pes: int, words: int) -> Counts:
         psums = 2 * layer.r**2 * ceil_div(layer.c, c)
         for b in best_blocks(layer, batch, words, True, c, m):
             buffer = b.act + act + b.wgt + macs // g + psums * b.out
-            found.append(Counts(macs, 0, 3 * macs, g * buffer, g * b.dram, f"c={c} m={m} {b}"))
+            found.append(Counts(macs, 0, 3 * macs, g * buffer, g * b.dram, f"{c} channels x {m} filters; {b.text}"))
     return min(found, key=lambda k: k.total)
 
 

@@ -23,6 +23,11 @@ class Mapping:
     sets_m: int
 
     @property
+    def text(self) -> str:
+        """Return the mapping in the papers' letters."""
+        return f"p {self.p}, q {self.q}, e {self.e}, r {self.sets_c}, t {self.sets_m}"
+
+    @property
     def channels(self) -> int:
         """Return the input channels of a pass."""
         return self.q * self.sets_c
@@ -64,7 +69,7 @@ def counts(layer: Layer, batch: int, mapping: Mapping, block: Block) -> Counts:
     act_hops = macs / (mapping.p * layer.r) * min(layer.u, layer.r)
     psum_hops = macs / (mapping.q * layer.r)
     array = act_hops + psum_hops + g * wgt_reads * mapping.e
-    return Counts(macs, 4 * macs, array, g * buffer, g * block.dram, f"{mapping} {block}")
+    return Counts(macs, 4 * macs, array, g * buffer, g * block.dram, f"{mapping.text}; {block.text}")
 
 
 def best(layer: Layer, batch: int, pes: int, rf_words: int, buffer_words: int) -> Counts:
