@@ -234,7 +234,7 @@ def _chosen(clock: float) -> tuple[FreeParameter, ...]:
         FreeParameter(
             "mappings of VGG-16", "5 rows",
             "unpublished; one per size of feature map, chosen among what the buffers hold by active PEs, traffic and"
-            " latency. Those for maps of 28 rest on the DRAM column: with m = 64, and filters loaded for each strip, it is"
+            " latency. Those for maps of 28 rest on the DRAM column: with m = 64, filters loaded for each strip, it is"
             " 12 to 44 % off there",
         ),
     )  # fmt: skip

@@ -125,37 +125,48 @@ def _estimate(c: Timing, tile: Tile, m: Mapping) -> tuple[int, int]:
     return passes * (ramp + tile.cols * step + w.chain), passes * words
 
 
-def _fill(c: Timing, tile: Tile, e: int, q: int, r: int, taps_y: int, taps_x: int) -> Mapping:
-    """Return the mapping with as many filters as then fit, spread evenly over the passes they need."""
+def _fill(c: Timing, tile: Tile, e: int, q: int, r: int, taps_y: int, taps_x: int, more: int) -> Mapping:
+    """Return the mapping with the filters spread evenly over the fewest passes that hold them, or `more` than that."""
     t = min(sets_that_fit(c, e, taps_y) // r, tile.n)
     p = min(c.psum_entries, c.wgt_entries // (q * taps_x))
     if tile.depthwise:
         p = min(p, c.act_entries // taps_x)
-    p = ceil_div(tile.n, t * ceil_div(tile.n, t * p))
+    p = ceil_div(tile.n, t * (ceil_div(tile.n, t * p) + more))
     return Mapping(e, p, q, r, t, taps_y, taps_x)
 
 
-def choose(c: Timing, tile: Tile) -> Mapping:
-    """Return the mapping of least cycles, then of least buffer traffic, among strips, channels a PE and sets for channels.
+def _strip(c: Timing, tile: Tile, taps_y: int, k: int) -> int:
+    """Return the k-th width of strips to try: an array's width, a half, a third, a quarter; then folded, up to all rows."""
+    high = c.array_rows // taps_y
+    widest = max(1, c.array_cols // (k + 1)) if k < 4 else c.array_cols * max(1, high // (k - 3))
+    return ceil_div(tile.rows, ceil_div(tile.rows, widest))
 
-    Strips: the fewest that cover the tile's rows, and up to three more. Channels: as many as a PE holds, then halves.
+
+def choose(c: Timing, tile: Tile) -> Mapping:
+    """Return the mapping of least cycles, then of least buffer traffic, of those that it tries.
+
+    Strips: see _strip. Sets for channels: 1, 2, 4, ... Channels a PE: as many as it holds, then halves. Filters: as many
+    as then fit, or those of one pass more.
     """
     taps_y = ceil_div(tile.taps_y, ceil_div(tile.taps_y, c.array_rows))
     taps_x = ceil_div(tile.taps_x, ceil_div(tile.taps_x, min(c.act_entries, c.wgt_entries)))
-    strips = ceil_div(tile.rows, c.array_cols * (c.array_rows // taps_y))
-    best = _fill(c, tile, 1, 1, 1, taps_y, taps_x)
-    cycles, words = _estimate(c, tile, best)
     most = min(c.act_entries // taps_x, c.wgt_entries // taps_x, tile.depth)
-    for k in range(strips, strips + 4):
-        e = ceil_div(tile.rows, k)
-        r = 1
+    best = _fill(c, tile, 1, 1, 1, taps_y, taps_x, 0)
+    cycles, words = _estimate(c, tile, best)
+    before = 0
+    for k in range(7):
+        e = _strip(c, tile, taps_y, k)
+        if e == before:
+            continue
+        before, r = e, 1
         while r <= min(sets_that_fit(c, e, taps_y), tile.depth):
             q = min(most, ceil_div(tile.depth, r))
             while q >= 1:
-                made = _fill(c, tile, e, q, r, taps_y, taps_x)
-                needs, moves = _estimate(c, tile, made)
-                if needs < cycles or (needs == cycles and moves < words):
-                    best, cycles, words = made, needs, moves
+                for more in range(2):
+                    made = _fill(c, tile, e, q, r, taps_y, taps_x, more)
+                    needs, moves = _estimate(c, tile, made)
+                    if needs < cycles or (needs == cycles and moves < words):
+                        best, cycles, words = made, needs, moves
                 q //= 2
             r *= 2
     return best

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from accelc.chip import load_chip
 from accelc.chip.timing import Timing
 from accelc.isa.dataflow import row_stationary as closed
 from accelc.isa.dataflow.row_mapping import Mapping, Pass, Tile, choose
 from accelc.sim.array import row_stationary as literal
 from accelc.sim.jit import entry
+from accelc.validate.eyeriss_layers import LAYERS, Layer
 from tests.sim.array.systolic_tiles import EDGE, check, random_conv, random_depthwise, random_memory
 
 _conv = entry(literal.conv.py_func)  # type: ignore[attr-defined]
@@ -67,3 +70,18 @@ def test_by_hand() -> None:
     tile = Tile(4, 4, 1, 3, 3, 1, 2, 6, 1, 6, 1, 0)
     assert choose(c, tile) == Mapping(4, 2, 1, 1, 1, 3, 3)
     assert closed.layer_cycles(c, tile, choose(c, tile), 1) == (24, 5, 18)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda x: f"{x.network} {x.name}")
+def test_no_slower_than_the_mappings_of_the_chip(layer: Layer) -> None:
+    """On Eyeriss's array the mapping chosen for one image is at least as fast as the one that the chip used."""
+    c, theirs = load_chip("eyeriss").timing, layer.placement.mapping
+    tile = Tile(
+        layer.extent, layer.extent // layer.placement.halves, 1, layer.taps, layer.taps, layer.channels, layer.filters,
+        layer.stride * 1000, layer.stride, 1000, 1, 0,
+    )  # fmt: skip
+    ours = choose(c, tile)
+    assert ours.q * ours.taps_x <= c.act_entries
+    assert ours.p * ours.q * ours.taps_x <= c.wgt_entries
+    assert ours.p <= c.psum_entries
+    assert sum(closed.layer_cycles(c, tile, ours, 1)) <= sum(closed.layer_cycles(c, tile, theirs, 1))
