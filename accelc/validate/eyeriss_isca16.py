@@ -7,6 +7,7 @@ its accesses in closed form, and the mapping of least energy is taken, as the pa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from accelc.validate.dataflows import DATAFLOWS, ENERGY, Counts, Layer, row_stationary
 from accelc.validate.row import FreeParameter, Replay, Row, Section
@@ -50,14 +51,16 @@ PUBLISHED: dict[str, tuple[float, float, float]] = {
 PUBLISHED_RATIO = (1.4, 2.5)
 
 
+@cache
 def by_layer() -> dict[str, Counts]:
     """Return the accesses of row-stationary by layer."""
     return {layer.name: row_stationary(layer, BATCH, PES, RF_WORDS, BUFFER_WORDS) for layer in (*CONV, *FC)}
 
 
-def by_dataflow(rs: Mapping[str, Counts]) -> dict[str, list[Counts]]:
+@cache
+def by_dataflow() -> dict[str, list[Counts]]:
     """Return the accesses on the five CONV layers by dataflow, each with the buffer that equal area gives it."""
-    found = {"RS": [rs[layer.name] for layer in CONV]}
+    found = {"RS": [by_layer()[layer.name] for layer in CONV]}
     for name, best in DATAFLOWS.items():
         found[name] = [best(layer, BATCH, PES, OTHERS_WORDS) for layer in CONV]
     return found
@@ -72,7 +75,7 @@ def ratios(found: Mapping[str, list[Counts]]) -> dict[str, float]:
 def replay() -> Replay:
     """Return Figure 10's bars on record and the range of the dataflow comparison, beside ours."""
     rs = by_layer()
-    compared = by_dataflow(rs)
+    compared = by_dataflow()
     rows = (*_figure_10(rs), *_ratio_rows(ratios(compared)))
     return Replay(rows, _FREE, _PROSE, (_levels(compared), _mappings(rs, compared)))
 

@@ -30,7 +30,8 @@ def weight_stationary(layer: Layer, batch: int, pes: int, words: int) -> Counts:
             reads = layer.weights * b.visits
             act = b.act + _strip_act(layer, batch, b) * ceil_div(layer.m, m)
             buffer = act + b.wgt + reads + 2 * ceil_div(layer.c, c) * b.out
-            found.append(Counts(macs, macs, 2 * macs + g * reads, g * buffer, g * b.dram, f"{c} channels x {m} filters; {b.text}"))
+            text = f"{c} channels x {m} filters; {b.text}"
+            found.append(Counts(macs, macs, 2 * macs + g * reads, g * buffer, g * b.dram, text))
     return min(found, key=lambda k: k.total)
 
 
@@ -52,7 +53,8 @@ def _output_stationary(layer: Layer, batch: int, pes: int, words: int, edge: int
     found = []
     for b in best_blocks(layer, batch, words, False, 1, m):
         buffer = b.act + act + b.wgt + layer.weights * tiles + 2 * b.out
-        found.append(Counts(macs, 2 * macs, 2 * macs, g * buffer, g * b.dram, f"{edge} x {edge} pixels x {m} filters; {b.text}"))
+        text = f"{edge} x {edge} pixels x {m} filters; {b.text}"
+        found.append(Counts(macs, 2 * macs, 2 * macs, g * buffer, g * b.dram, text))
     return min(found, key=lambda k: k.total)
 
 
