@@ -19,8 +19,12 @@ from accelc.errors import ModelError
 Array = npt.NDArray[Any]
 
 FLOAT = "float32"
-QUANTIZED = ("int8", "uint8")
-RANGE: Mapping[str, tuple[int, int]] = MappingProxyType({"int8": (-128, 127), "uint8": (0, 255)})
+BYTES = ("int8", "uint8")
+WIDE = "int16"  # always symmetric: zero point 0
+QUANTIZED = (*BYTES, WIDE)
+RANGE: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +154,7 @@ OPS: Mapping[str, OpRule] = MappingProxyType(
 Activation = tuple[Any, ...] | None
 
 ELEMENTWISE = ("add", "sub", "mul")
-# Functions of one element (and perhaps its channel): quantized, they are tables of 256 entries.
+# Functions of one element (and perhaps its channel): quantized to 8 bits, they are tables of 256 entries.
 TABLE_OPS = ("relu", "leaky_relu", "prelu", "clip", "sigmoid", "tanh", "hard_sigmoid", "affine", "requantize")
 POOL_OPS = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
 LAYOUT_OPS = ("concat", "slice", "pad", "reshape", "transpose")
@@ -171,10 +175,11 @@ def verify(graph: Graph) -> Graph:
 
 
 def verify_quantized(graph: Graph) -> Graph:
-    """Return the graph unchanged; raise ModelError unless every activation is quantized per tensor to 8 bits.
+    """Return the graph unchanged; raise ModelError unless every activation is quantized per tensor, all of one width.
 
     Graph outputs of an integer operator may be int32 without scale; a float constant may feed prelu and affine.
     """
+    _verify_width(graph)
     for layer in verify(graph).layers:
         for name in (*layer.inputs[:1], *layer.outputs):
             tensor = graph.tensors[name]
@@ -183,6 +188,26 @@ def verify_quantized(graph: Graph) -> Graph:
             if tensor.dtype not in QUANTIZED or tensor.quant is None or tensor.quant.scale.ndim:
                 raise ModelError(f"layer '{layer.name}': tensor '{name}' is {tensor.dtype}, not quantized per tensor")
     return graph
+
+
+def is_wide(graph: Graph) -> bool:
+    """Return whether any activation has 16 bits."""
+    return any(t.dtype == WIDE and t.data is None for t in graph.tensors.values())
+
+
+def _verify_width(graph: Graph) -> None:
+    """Raise ModelError if 16-bit and 8-bit tensors meet, or a 16-bit one has a zero point."""
+    kinds: dict[bool, Tensor] = {}
+    for tensor in graph.tensors.values():
+        if tensor.dtype in QUANTIZED:
+            kinds[tensor.dtype == WIDE] = tensor
+        if tensor.dtype == WIDE and tensor.quant is not None and np.any(tensor.quant.zero_point):
+            raise ModelError(f"tensor '{tensor.name}': an int16 tensor's zero point must be 0")
+    if len(kinds) > 1:
+        narrow, wide = kinds[False], kinds[True]
+        raise ModelError(
+            f"tensor '{narrow.name}' is {narrow.dtype} and '{wide.name}' is {wide.dtype}; one width in all would work"
+        )
 
 
 def _verify_layer(graph: Graph, layer: Layer, written: set[str]) -> None:

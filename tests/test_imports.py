@@ -15,7 +15,7 @@ LEAVES = {"errors", "files"}
 PROGRAM = {"program", "program_file", "program_records", "program_text"}
 BELOW = LEAVES | {"chip", "isa"} | PROGRAM
 # The passes over a Graph, which may use each other.
-MIDDLE = {"arithmetic", "frontend", "passes", "quantize", "reference"}
+MIDDLE = {"arithmetic", "arithmetic_wide", "frontend", "passes", "quantize", "reference"}
 
 # What each part may import of accelc, besides itself; a part that is not here (cli, report, ...) joins the others and
 # may import them all, but is imported by none of these.

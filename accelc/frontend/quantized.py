@@ -17,7 +17,7 @@ import numpy as np
 from accelc.frontend.builder import Builder, broadcast_quant
 from accelc.frontend.node import Lowering, Node
 from accelc.frontend.shape import describe_quant
-from accelc.graph import FLOAT, QUANTIZED, RANGE, Array, Quant, Tensor
+from accelc.graph import BYTES, FLOAT, RANGE, Array, Quant, Tensor
 
 _WIDER = {"int4": "int8", "uint4": "uint8", "int2": "int8", "uint2": "uint8"}
 
@@ -45,7 +45,7 @@ def dequantize_linear(b: Builder, node: Node) -> None:
     if x.data is not None:
         _dequantized_constant(b, node, x.data, quant)
         return
-    if x.dtype not in QUANTIZED or quant.scale.ndim:
+    if x.dtype not in BYTES or quant.scale.ndim:
         raise node.refuse(f"an activation of {x.dtype}, per channel: {bool(quant.scale.ndim)},", _ACTIVATION)
     declared = replace(x, quant=quant)
     if x.quant is None:
@@ -60,7 +60,7 @@ _ACTIVATION = "int8 or uint8 activations with one scale would work"
 
 def _dequantized_constant(b: Builder, node: Node, data: Array, quant: Quant) -> None:
     dtype = _WIDER.get(str(data.dtype), str(data.dtype))
-    if dtype not in (*QUANTIZED, "int32"):
+    if dtype not in (*BYTES, "int32"):
         raise node.refuse(f"a constant of {data.dtype}", "int8, uint8 or int32 would work")
     data = data.astype(dtype)
     b.tensors[node.outputs[0]] = Tensor(node.outputs[0], tuple(data.shape), dtype, quant, data)
@@ -71,7 +71,7 @@ def quantize_linear(b: Builder, node: Node) -> None:
     x = b.tensor(node.input(0))
     quant, dtype = read_quant(b, node, 1, 2, len(x.shape))
     dtype = dtype or str(b.result(node).dtype)
-    if dtype not in QUANTIZED:
+    if dtype not in BYTES:
         raise node.refuse(f"the type {dtype}", "int8 or uint8 would work")
     if x.data is not None:
         b.tensors[node.outputs[0]] = replace(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from accelc.graph import FLOAT, RANGE, Array, Graph, Layer, Quant, Tensor
+from accelc.graph import FLOAT, RANGE, WIDE, Array, Graph, Layer, Quant, Tensor
 from accelc.quantize.calibrate import Range
 
 # Operators whose output holds its input's integers.
@@ -18,6 +18,8 @@ _FULL_RANGE = {"softmax": (0.0, 1.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)
 def range_quant(limits: Range, dtype: str) -> Quant:
     """Return scale and zero point that cover a range and hold 0 exactly; a range of nothing but 0 gets scale 1."""
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
+    if dtype == WIDE:
+        return _symmetric(max(-low, high))
     least, greatest = RANGE[dtype]
     scale = np.float32((high - low) / (greatest - least))
     if scale < np.finfo(np.float32).tiny:
@@ -26,10 +28,21 @@ def range_quant(limits: Range, dtype: str) -> Quant:
     return Quant.per_tensor(float(scale), min(max(zero, least), greatest))
 
 
+def _symmetric(reach: float) -> Quant:
+    """Return the 16-bit quantization of magnitudes up to `reach`."""
+    scale = np.float32(reach / RANGE[WIDE][1])
+    return Quant.per_tensor(1.0 if scale < np.finfo(np.float32).tiny else float(scale), 0)
+
+
 def fixed_quant(layer: Layer, dtype: str) -> Quant | None:
-    """Return the scale of an output whose range the operator fixes: 1/256 for softmax and sigmoid, 1/128 for tanh."""
+    """Return the scale of an output whose range the operator fixes: 1/256 for softmax and sigmoid, 1/128 for tanh.
+
+    In 16 bits it is 1/32768 for all three.
+    """
     if layer.op not in _FULL_RANGE:
         return None
+    if dtype == WIDE:
+        return Quant.per_tensor(1 / 32768, 0)
     low, high = _FULL_RANGE[layer.op]
     least, greatest = RANGE[dtype]
     zero = least if low == 0.0 else (least + greatest + 1) // 2

@@ -1,4 +1,4 @@
-"""Static quantization of a graph to 8 bits."""
+"""Static quantization of a graph to 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,26 @@ import numpy as np
 
 from accelc.arithmetic import quantize_array
 from accelc.errors import InputError, ModelError
-from accelc.graph import ELEMENTWISE, FLOAT, QUANTIZED, Array, Graph, Layer, Quant, Tensor, verify_quantized
+from accelc.graph import (
+    ELEMENTWISE,
+    FLOAT,
+    QUANTIZED,
+    RANGE,
+    WIDE,
+    Array,
+    Graph,
+    Layer,
+    Quant,
+    Tensor,
+    verify_quantized,
+)
 from accelc.passes import align_quantization, quantize_bias
 from accelc.quantize.calibrate import ranges
 from accelc.quantize.samples import Samples, prepare
 from accelc.quantize.scales import choose, constant_quant, open_tensors
 
 Calibration = Literal["minmax", "percentile", "entropy"]
-Activations = Literal["uint8", "int8"]
+Activations = Literal["uint8", "int8", "int16"]
 
 # Half of the int32 range: the bias leaves the other half to the sum of products.
 _BIAS_LIMIT = 2.0**30
@@ -35,9 +47,10 @@ def quantize(
 
     Weights: int8, symmetric, per output channel. Activations: one scale and zero point each, by the samples' ranges
     (without samples: standard normal inputs drawn by `seed`). Biases: int32 in units of input times weight scale.
+    With int16 activations all zero points are 0, weights are int16 and biases int64.
     """
     if activations not in QUANTIZED:
-        raise InputError(f"activations='{activations}' is unknown; {' or '.join(QUANTIZED)} would work")
+        raise InputError(f"activations='{activations}' is unknown; {', '.join(QUANTIZED)} would work")
     runs = prepare(graph, samples, seed) if open_tensors(graph) or samples is not None else []
     free = open_tensors(graph)
     limits = ranges(graph, runs, free, calibration) if free else {}
@@ -81,16 +94,18 @@ def _operand(tensor: Tensor, dtype: str, like: Tensor | None, layer: Layer) -> T
 def _weights(tensors: Mapping[str, Tensor], layer: Layer, weights: Tensor) -> Tensor:
     data = _finite(weights)
     flat = np.abs(data.reshape(data.shape[0], -1)).max(axis=1).astype(np.float64)
-    scale = np.where(flat > 0, flat / 127, 1.0)
+    dtype = WIDE if tensors[layer.inputs[0]].dtype == WIDE else "int8"
+    reach = RANGE[dtype][1]
+    scale = np.where(flat > 0, flat / reach, 1.0)
     bias = tensors[layer.inputs[2]] if len(layer.inputs) > 2 else None
     x = tensors[layer.inputs[0]].quant
-    if bias is not None and bias.quant is None and x is not None:
+    if bias is not None and bias.quant is None and x is not None and dtype != WIDE:
         # A bias far above the weights would overflow int32 in their unit; coarser weights give it room.
         scale = np.maximum(scale, np.abs(_finite(bias)) / (float(x.scale) * _BIAS_LIMIT))
     narrow = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
     quant = Quant(narrow, np.zeros(narrow.shape, np.int32), 0)
-    integers = np.maximum(quantize_array(data, quant, "int8"), np.int8(-127))
-    return Tensor(f"{weights.name}/int8.{layer.name}", weights.shape, "int8", quant, integers)
+    integers = np.maximum(quantize_array(data, quant, dtype), -reach).astype(dtype)
+    return Tensor(f"{weights.name}/{dtype}.{layer.name}", weights.shape, dtype, quant, integers)
 
 
 def _finite(tensor: Tensor) -> Array:

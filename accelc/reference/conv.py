@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.arithmetic import centered_weights, fixed_multipliers, requantize_scales
-from accelc.graph import Array
+from accelc.graph import WIDE, Array
 from accelc.reference.call import Call, planes
-from accelc.reference.requantize import requantize_fixed, requantize_float
+from accelc.reference.requantize import requantize_fixed, requantize_float, requantize_wide
 from accelc.reference.windows import Windows
 
 # Columns unrolled at once, in elements; a few megabytes stay in the cache.
@@ -22,7 +22,7 @@ Finish = Callable[[Array], Array]
 def conv(call: Call) -> Array:
     """Convolution of any stride, dilation, padding and group; padding contributes the zero point."""
     weights = centered_weights(call.tensor(1))
-    dtype = _exact_type(weights)
+    dtype = _exact_type(weights, _span(call))
     x = _centered(planes(call.x), call.zero(0), dtype)
     windows = Windows.of(call.layer, (weights.shape[2], weights.shape[3]), call.output)
     padded = windows.padded(x, 0)
@@ -38,13 +38,14 @@ def conv(call: Call) -> Array:
 def fc(call: Call) -> Array:
     """Rows of x (M,K) times weights (N,K)."""
     weights = centered_weights(call.tensor(1))
-    x = _centered(call.x, call.zero(0), np.float32).T
+    dtype, exact = (np.float64, 1 << 53) if call.tensor(0).dtype == WIDE else (np.float32, 1 << 24)
+    x = _centered(call.x, call.zero(0), dtype).T
     sums = np.zeros((weights.shape[0], x.shape[1]), np.int64)
-    # So few products at once that their sum stays below 2**24, exact in float32.
-    step = max(1, ((1 << 24) - 1) // (255 * max(1, int(weights.max(initial=0)), -int(weights.min(initial=0)))))
+    # So few products at once that their sum stays exact: below 2**24 in float32, 2**53 in float64.
+    step = max(1, (exact - 1) // (_span(call) * max(1, int(weights.max(initial=0)), -int(weights.min(initial=0)))))
     for start in range(0, weights.shape[1], step):
         part = slice(start, start + step)
-        sums += (weights[:, part].astype(np.float32) @ x[part]).astype(np.int64)
+        sums += (weights[:, part].astype(dtype) @ x[part]).astype(np.int64)
     return np.ascontiguousarray(finisher(call, weights.shape[0])(sums).T)
 
 
@@ -54,9 +55,17 @@ def _centered(x: Array, zero: int, dtype: npt.DTypeLike) -> Array:
     return result
 
 
-def _exact_type(weights: Array) -> npt.DTypeLike:
-    # No partial sum of |x| * |w| may round: all stay below 2**24 in float32, 2**53 in float64.
-    reach = 255 * int(np.abs(weights).reshape(weights.shape[0], -1).sum(axis=1, dtype=np.int64).max(initial=0))
+def _span(call: Call) -> int:
+    """Return the greatest magnitude of an input less its zero point."""
+    return 32768 if call.tensor(0).dtype == WIDE else 255
+
+
+def _exact_type(weights: Array, span: int) -> npt.DTypeLike:
+    # No partial sum of |x| * |w| may round: all stay below 2**24 in float32, 2**53 in float64; int64 may wrap.
+    sums = np.abs(weights.astype(np.int64)).reshape(weights.shape[0], -1).sum(axis=1)
+    reach = span * int(sums.max(initial=0))
+    if reach >= 1 << 53:
+        return np.int64
     return np.float32 if reach < 1 << 24 else np.float64
 
 
@@ -89,24 +98,31 @@ def _depthwise(padded: Array, weights: Array, windows: Windows, finish: Finish) 
 
 
 def finisher(call: Call, channels: int) -> Finish:
-    """Return the function from exact sums (channels, positions) to results: bias, wrap to int32, requantization."""
+    """Return the function from exact sums (channels, positions) to results: bias, wrap to int32, requantization.
+
+    Sums of 16-bit products wrap at 64 bits instead.
+    """
     bias = np.zeros(channels, np.int64)
     if len(call.operands) > 2:
         bias = call.operands[2].astype(np.int64)
     narrow = _narrower(call, channels)
+    wrap = np.int64 if call.tensor(0).dtype == WIDE else np.int32
 
     def finish(sums: Array) -> Array:
-        return narrow((sums.astype(np.int64) + bias[:, None]).astype(np.int32))
+        return narrow((sums.astype(np.int64) + bias[:, None]).astype(wrap))
 
     return finish
 
 
-def _narrower(call: Call, channels: int) -> Callable[[npt.NDArray[np.int32]], Array]:
+def _narrower(call: Call, channels: int) -> Callable[[Array], Array]:
     output = call.output
     if output.quant is None and output.dtype == "int32":
         return lambda acc: acc
     x, w, y = call.quant(0), call.quant(1), call.output_quant
     zero, bounds = int(y.zero_point), call.bounds
+    if output.dtype == WIDE:
+        wide = requantize_scales(x, w, y, channels)[:, None]
+        return lambda acc: requantize_wide(acc, wide, bounds)
     if call.fixed:
         multiplier, shift = (v[:, None] for v in fixed_multipliers(x, w, y, channels))
         return lambda acc: requantize_fixed(acc, multiplier, shift, zero, bounds).astype(output.dtype)

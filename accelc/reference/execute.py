@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from accelc.errors import InputError, ModelError, UnsupportedError
-from accelc.graph import TABLE_OPS, Array, Graph, Layer, verify_quantized
-from accelc.reference import conv, elementwise, layout, normalize, pool, table
+from accelc.graph import TABLE_OPS, WIDE, Array, Graph, Layer, verify_quantized
+from accelc.reference import conv, elementwise, layout, normalize, pool, table, wide
 from accelc.reference.call import Call
 from accelc.reference.host import host
 
@@ -35,6 +35,18 @@ KERNELS: Mapping[str, Callable[[Call], Array]] = MappingProxyType(
         "reshape": layout.reshape,
         "transpose": layout.transpose,
         **dict.fromkeys(TABLE_OPS, table.lookup),
+    }
+)
+# Layers of 16-bit operands whose rule is another one.
+WIDE_KERNELS: Mapping[str, Callable[[Call], Array]] = MappingProxyType(
+    {
+        "add": wide.add,
+        "sub": wide.sub,
+        "mul": wide.mul,
+        "global_avg_pool": wide.global_avg_pool,
+        "softmax": wide.softmax,
+        "lrn": wide.lrn,
+        **dict.fromkeys(TABLE_OPS, wide.function),
     }
 )
 
@@ -78,7 +90,8 @@ def run_layer(
         return host(call)
     if layer.op not in KERNELS:
         raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
-    result, output = KERNELS[layer.op](call), graph.tensors[layer.outputs[0]]
+    kernels = {**KERNELS, **WIDE_KERNELS} if graph.tensors[layer.inputs[0]].dtype == WIDE else KERNELS
+    result, output = kernels[layer.op](call), graph.tensors[layer.outputs[0]]
     if result.shape != output.shape or str(result.dtype) != output.dtype:
         raise ModelError(
             f"layer '{layer.name}' ({layer.op}) gives {result.dtype}{list(result.shape)}, "

@@ -23,8 +23,13 @@ def softmax(call: Call) -> Array:
 
 def lrn(call: Call) -> Array:
     """x times (bias + alpha / size * sum of squares over neighboring channels) to the power of -beta."""
+    return normalized(call, np.int32)
+
+
+def normalized(call: Call, sums: npt.DTypeLike) -> Array:
+    """Return the local response normalization with sums of squares in an integer type."""
     constants = lrn_constants(call.layer, call.quant(0), call.output_quant)
-    centered = call.x.astype(np.int32) - call.zero(0)
+    centered = call.x.astype(sums) - call.zero(0)
     squares = _window_sums(centered * centered, constants.before, constants.after)
     t = squares.astype(np.float32) * constants.square_scale + constants.bias
     factor = _power(t.astype(np.float64), constants.exponent).astype(np.float32)

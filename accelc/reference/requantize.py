@@ -1,4 +1,4 @@
-"""From int32 sums to 8-bit values, in the two modes."""
+"""From int32 sums to 8-bit values, in the two modes, and from int64 sums to 16-bit values."""
 
 from __future__ import annotations
 
@@ -32,3 +32,9 @@ def requantize_fixed(
     half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
     rounded = np.sign(upper) * ((np.abs(upper) + half) >> right)
     return np.asarray(np.clip(rounded + zero, *bounds))
+
+
+def requantize_wide(acc: Array, scale: Array, bounds: tuple[int, int]) -> npt.NDArray[np.int16]:
+    """Return rint(clip(f64(acc) * f64(scale), low, high)) of int64 sums as int16."""
+    real = acc.astype(np.float64) * scale.astype(np.float64)
+    return np.asarray(np.rint(np.clip(real, *bounds)).astype(np.int16))

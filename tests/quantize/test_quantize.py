@@ -171,7 +171,7 @@ def test_bad_samples_are_refused(samples: Any, message: str) -> None:
 
 def test_bad_options_and_constants_are_refused() -> None:
     graph = graph_of("residual")
-    with pytest.raises(InputError, match="uint8 would work"):
+    with pytest.raises(InputError, match="uint8, int16 would work"):
         quantize(graph, activations="int4")
     with pytest.raises(InputError, match="minmax, percentile, entropy"):
         quantize(graph, calibration="guess")
