@@ -72,6 +72,31 @@ def _advance_chunk(bd: ir.IRBuilder, at: list[ir.Value], r: ir.Value, chunk: ir.
 
 
 @emitted
+def advance_both(_typing: Any, _words: Any, _falling: Any, _sums: Any, _rows: Any, _chunks: Any) -> Any:
+    """Move every passing word one PE to the right, every falling word one PE down, and add their product to the sums.
+
+    Row 0 of `falling` holds the words that enter, row r + 1 what row r of the PEs has.
+    """
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        words, falling, sums, rows, chunks = args
+        width = bd.mul(chunks, I64(WORD * LANES))
+        with _upward(bd, rows) as r, _upward(bd, chunks) as chunk:
+            row = bd.add(bd.mul(r, width), bd.mul(chunk, I64(WORD * LANES)))
+            word = bd.add(bd.add(words, row), bd.mul(bd.add(r, I64(1)), I64(BEFORE)))
+            x = _shifted(bd, load(bd, word, WORDS), load(bd, word, I16, -WORD))
+            store(bd, x, word)
+            above = bd.add(falling, row)
+            w = load(bd, above, WORDS)
+            store(bd, w, bd.add(above, width))
+            to = bd.add(sums, bd.mul(row, I64(SUM // WORD)))
+            store(bd, bd.add(load(bd, to, SUMS), bd.sext(bd.mul(x, w), SUMS)), to)
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 5)), codegen
+
+
+@emitted
 def descend(_typing: Any, _held: Any, _count: Any, _chunks: Any, _first: Any, _last: Any) -> Any:
     """Move held words from rows 0 to `count` - 1 one PE down, those of row r in columns `first` to `last` - r."""
 

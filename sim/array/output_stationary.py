@@ -68,12 +68,24 @@ def conv(
     groups: int, act_group: int,
 ) -> int:
     """Execute `conv`; add its access counts to `e` and return its cycles."""
+    return run(m, c, e, conv_tile(
+        act, act_row, act_col, rows, cols, taps_y, taps_x, depth, tap_row, tap_col, wgt, acc, acc_col, n, accumulate,
+        groups, act_group,
+    ))
+
+
+@kernel
+def conv_tile(
+    act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, tap_row: int,
+    tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, groups: int, act_group: int,
+) -> Tile:
+    """Return where a convolution's words lie."""
     taps = taps_y * taps_x
-    return run(m, c, e, Tile(
+    return Tile(
         groups, pixels(act, rows, cols, act_row, act_col), act_depths(taps_y, taps_x, depth, tap_row, tap_col),
         act_group, wgt_channels(wgt, taps * depth, n), wgt_depths(taps, depth), n * taps * depth, acc, acc_col,
         accumulate,
-    ))
+    )
 
 
 @kernel
@@ -81,12 +93,23 @@ def depthwise(
     m: Memory, c: Timing, e: Ints, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int,
     taps_x: int, tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int,
 ) -> int:
-    """Execute `depthwise`, a group for each channel; add its access counts to `e` and return its cycles."""
+    """Execute `depthwise`; add its access counts to `e` and return its cycles."""
+    return run(m, c, e, depthwise_tile(
+        act, act_row, act_col, rows, cols, taps_y, taps_x, tap_row, tap_col, wgt, acc, acc_col, n
+    ))
+
+
+@kernel
+def depthwise_tile(
+    act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int, tap_col: int,
+    wgt: int, acc: int, acc_col: int, n: int,
+) -> Tile:
+    """Return where a depthwise convolution's words lie: a group for each channel."""
     taps = taps_y * taps_x
-    return run(m, c, e, Tile(
+    return Tile(
         n, pixels(act, rows, cols, act_row, act_col), act_depths(taps_y, taps_x, 1, tap_row, tap_col), 1,
         wgt + np.arange(1), np.arange(taps) * n, 1, acc, acc_col, 0,
-    ))
+    )
 
 
 @kernel
@@ -94,7 +117,7 @@ def run(m: Memory, c: Timing, e: Ints, tile: Tile) -> int:
     """Execute a tile; add to `e` and return the cycles."""
     s = _reset(c.array_rows, c.array_cols, len(tile.act_k))
     length = len(tile.act_k)
-    passes = _blocks(tile, c) * tile.groups
+    passes = blocks(tile, c) * tile.groups
     starts, left, t = 0, 0, 0
     while left < passes * length:
         free = s.act_feed[0, 1] == length if c.overlapped_tiles else left == starts * length
@@ -125,17 +148,17 @@ def _reset(rows: int, cols: int, length: int) -> State:
 
 
 @kernel
-def _blocks(tile: Tile, c: Timing) -> int:
+def blocks(tile: Tile, c: Timing) -> int:
     """Return the passes of one group."""
     across = (len(tile.channel) + c.array_cols - 1) // c.array_cols
     return (len(tile.pixel) + c.array_rows - 1) // c.array_rows * across
 
 
 @kernel
-def _place(tile: Tile, c: Timing, index: int) -> tuple[int, int, int]:
+def place(tile: Tile, c: Timing, index: int) -> tuple[int, int, int]:
     """Return a pass's group, first pixel and first output channel."""
     across = (len(tile.channel) + c.array_cols - 1) // c.array_cols
-    g, block = index // _blocks(tile, c), index % _blocks(tile, c)
+    g, block = index // blocks(tile, c), index % blocks(tile, c)
     return g, block // across * c.array_rows, block % across * c.array_cols
 
 
@@ -166,7 +189,7 @@ def _feed_act(m: Memory, c: Timing, e: Ints, tile: Tile, s: State, r: int) -> No
     s.busy[r, 0] = k < len(tile.act_k)
     s.last[r, 0] = k == len(tile.act_k) - 1
     if s.busy[r, 0]:
-        g, pixel, _ = _place(tile, c, feed[0])
+        g, pixel, _ = place(tile, c, feed[0])
         s.act[r, 0] = EMPTY
         if pixel + r < len(tile.pixel):
             s.act[r, 0] = m.act[tile.pixel[pixel + r] + tile.act_k[k] + g * tile.act_group]
@@ -195,7 +218,7 @@ def _feed_weight(m: Memory, c: Timing, e: Ints, tile: Tile, s: State, col: int) 
         feed[0] += 1
         feed[1] = 0
     if s.busy[0, col]:
-        g, _, channel = _place(tile, c, feed[0])
+        g, _, channel = place(tile, c, feed[0])
         s.wgt[0, col] = EMPTY
         if channel + col < len(tile.channel):
             s.wgt[0, col] = m.wgt[tile.channel[channel + col] + tile.wgt_k[feed[1]] + g * tile.wgt_group]
@@ -218,7 +241,7 @@ def _work(m: Memory, c: Timing, e: Ints, tile: Tile, s: State, r: int, col: int)
     e[ev.PE_PSUM_READ] += 1 - first + s.last[r, col]
     e[ev.PE_PSUM_WRITE] += 1
     if s.last[r, col]:
-        g, pixel, channel = _place(tile, c, s.work[r, col])
+        g, pixel, channel = place(tile, c, s.work[r, col])
         to = tile.acc + (pixel + r) * tile.acc_col + g * len(tile.channel) + channel + col
         m.acc[to] = np.int32(m.acc[to] + s.psum[r, col]) if tile.accumulate else s.psum[r, col]
         e[ev.HOP_PSUM] += c.array_rows - 1 - r

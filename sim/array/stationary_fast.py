@@ -101,7 +101,7 @@ def play(c: Timing, registers: npt.NDArray[np.uint8], held: Any, passing: Any, a
     loads, starts, ends = schedule(c, len(p.rows), a.vectors)
     oldest, newest = 0, -1
     for t in range(ends[-1]):
-        while ends[oldest] <= t:
+        while ends[oldest] < t:  # a bubble follows the last word even where that leaves at once
             oldest += 1
         while newest + 1 < len(loads) and loads[newest + 1] <= t:
             newest += 1
