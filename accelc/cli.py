@@ -133,7 +133,7 @@ def run(
         Literal["none", "reference", "ort"] | None,
         typer.Option(help="The oracle every integer is compared with.  [default: reference; none for a program file]"),
     ] = None,
-    fidelity: Annotated[str, typer.Option(help="How the MAC array is simulated: fast, by closed forms.")] = "fast",
+    fidelity: Annotated[str, typer.Option(help="How the MAC array is simulated: fast, by closed forms; literal, PE by PE.")] = "fast",
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Time and energy, no values.")] = False,
     json_: JsonFile = None,
     trace: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,

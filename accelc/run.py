@@ -16,6 +16,7 @@ from accelc.program import Program
 from accelc.report.result import Accuracy, Check, Result
 from accelc.report.terminal import render
 from accelc.results import result_of
+from accelc.sim.literal import Literal, literal
 from accelc.sim.machine import Machine, Values
 from accelc.sim.ports import integers_of
 from accelc.sim.timing import Timeline, time_program
@@ -27,7 +28,7 @@ Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Progress = Callable[[str], None]
 
-FIDELITIES = ("fast",)
+FIDELITIES = ("fast", "literal")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +87,13 @@ def run_program(
     seed: int = 0,
 ) -> Run:
     """Run a program; without inputs, random ones are drawn from `seed`; without `values`, only time and energy."""
-    _known(fidelity)
+    measured = _measures(fidelity, values)
     target = chip_of(program, chip)
     given = random_inputs(program, seed) if inputs is None and values else dict(inputs or {})
-    computed = Machine(program, target).run(given) if values else None
+    record = literal(program, target) if measured else None
+    computed = Machine(program, target).run(given, literal=record) if values else None
     note = "a program file holds no graph to compare with" if values else "no values were computed"
-    return _join(program, target, computed, Check("none", note=note), None)
+    return _join(program, target, computed, Check("none", note=note), None, record)
 
 
 def run_compiled(
@@ -108,14 +110,15 @@ def run_compiled(
     from accelc.check import accuracy_of, comparable
     from accelc.check import check as compare
 
-    _known(fidelity)
+    measured = _measures(fidelity, values)
     program = compiled.finished
     if not values:
         return run_program(program, fidelity=fidelity, values=False, chip=compiled.chip)
     progress("execute")
     given = random_inputs(program, seed) if inputs is None else dict(inputs)
     regions = [] if check == "none" else comparable(compiled)
-    computed = Machine(program, compiled.chip).run(given, regions)
+    record = literal(program, compiled.chip) if measured else None
+    computed = Machine(program, compiled.chip).run(given, regions, record)
     found = {**computed.kept, **computed.integers}
     progress(f"check against {check}")
     integers = {port.name: integers_of(port, given[port.name]) for port in program.inputs}
@@ -123,17 +126,27 @@ def run_compiled(
     progress("compare with the float model")
     accuracy = None if check == "none" else accuracy_of(compiled, given, found)
     progress("time")
-    return _join(program, compiled.chip, computed, checked, accuracy)
+    return _join(program, compiled.chip, computed, checked, accuracy, record)
 
 
-def _known(fidelity: str) -> None:
-    """Raise InputError for a fidelity that the machine does not have."""
+def _measures(fidelity: str, values: bool) -> bool:
+    """Return whether a fidelity measures cycles; raise InputError for one that the machine does not have."""
     if fidelity not in FIDELITIES:
-        raise InputError(f"fidelity '{fidelity}' is not built; what works: {', '.join(FIDELITIES)}")
+        raise InputError(f"fidelity '{fidelity}' is unknown; what works: {', '.join(FIDELITIES)}")
+    if fidelity == "literal" and not values:
+        raise InputError("fidelity 'literal' moves values through the array: it cannot run for timing only")
+    return fidelity == "literal"
 
 
-def _join(program: Program, chip: Chip, values: Values | None, check: Check, accuracy: Accuracy | None) -> Run:
-    timeline = time_program(program, chip)
+def _join(
+    program: Program,
+    chip: Chip,
+    values: Values | None,
+    check: Check,
+    accuracy: Accuracy | None,
+    record: Literal | None,
+) -> Run:
+    timeline = time_program(program, chip, None if record is None else record.cycles)
     result = result_of(program, chip, timeline, check, accuracy)
     outputs = {} if values is None else values.outputs
     return Run(program, chip, timeline, result, outputs, {} if values is None else values.integers)

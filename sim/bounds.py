@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Instruction, Memory, Space, decode
+from accelc.isa.dataflow import CODES
 from accelc.program import Program
+from accelc.sim.clauses import DATAFLOW_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 
@@ -29,6 +32,19 @@ def check_bounds(program: Program, rows: Ints, memory: Memory) -> None:
             least = constants if is_write and space == Space.DRAM else 0
             for k in np.flatnonzero((first < least) | (end > size))[:1]:
                 raise MachineError(_message(program, int(at[k]), space, (int(first[k]), int(end[k])), is_write, size))
+
+
+def check_dataflows(program: Program, opcodes: Ints, rows: Ints, chip: Chip) -> None:
+    """Raise MachineError for the first MAC instruction whose dataflow the chip's array does not have."""
+    array = chip.array
+    offered = [CODES[array.organization, name] for name in array.dataflows]
+    for opcode, column in DATAFLOW_COLUMNS:
+        at = np.flatnonzero(opcodes == opcode)
+        for k in at[~np.isin(rows[at, column], offered)][:1]:
+            raise MachineError(
+                f"{place(program, int(k))}: chip '{chip.name}' has dataflows {', '.join(array.dataflows)} on a "
+                f"{array.organization} array, codes {', '.join(map(str, offered))}"
+            )
 
 
 def ranges(made: Instruction, rows: Ints) -> list[tuple[Space, Ints, Ints, bool]]:

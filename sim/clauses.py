@@ -9,14 +9,21 @@ import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.isa import TABLE
+from accelc.isa.dataflow import (
+    input_stationary,
+    neighbor,
+    no_local_reuse,
+    output_stationary,
+    row_stationary,
+    weight_stationary,
+)
 from accelc.sim.jit import entry, kernel
 
 Ints = npt.NDArray[np.int64]
 
 MAX_TOUCHED = 6
 KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x40, 0x7f)
-cycles_conv = kernel(TABLE[0x10].clauses["cycles"])
-cycles_depthwise = kernel(TABLE[0x11].clauses["cycles"])
+DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13))
 cycles_requantize = kernel(TABLE[0x20].clauses["cycles"])
 cycles_requantize_fixed = cycles_requantize
 cycles_drain = cycles_requantize
@@ -47,8 +54,6 @@ touches_lrn = kernel(TABLE[0x34].clauses["touches"])
 events_load = kernel(TABLE[0x01].clauses["events"])
 events_load_weights = kernel(TABLE[0x02].clauses["events"])
 events_store = kernel(TABLE[0x03].clauses["events"])
-events_conv = kernel(TABLE[0x10].clauses["events"])
-events_depthwise = kernel(TABLE[0x11].clauses["events"])
 events_requantize = kernel(TABLE[0x20].clauses["events"])
 events_requantize_fixed = kernel(TABLE[0x21].clauses["events"])
 events_drain = kernel(TABLE[0x22].clauses["events"])
@@ -63,15 +68,11 @@ events_lrn = kernel(TABLE[0x34].clauses["events"])
 
 
 @entry
-def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the compute, fill/drain and weight-load cycles of each MAC and VECTOR instruction into `out` [count, 3]."""
+def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each VECTOR instruction."""
     for i in range(len(opcodes)):
         opcode = opcodes[i]
-        if opcode == 0x10:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_conv(c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 13], rows[i, 15], rows[i, 16])
-        elif opcode == 0x11:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_depthwise(c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 12])
-        elif opcode == 0x20:
+        if opcode == 0x20:
             out[i, 0], out[i, 1], out[i, 2] = cycles_requantize(c, rows[i, 4], rows[i, 5])
         elif opcode == 0x21:
             out[i, 0], out[i, 1], out[i, 2] = cycles_requantize_fixed(c, rows[i, 4], rows[i, 5])
@@ -135,8 +136,8 @@ def touches(opcodes: Ints, rows: Ints, out: Ints, count: Ints) -> None:
 
 
 @entry
-def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the energy events of each instruction to the row of `counts` that `layers` names."""
+def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each instruction but those of the MAC array."""
     for i in range(len(opcodes)):
         opcode = opcodes[i]
         if opcode == 0x01:
@@ -145,10 +146,6 @@ def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> 
             events_load_weights(counts[layers[i]], c, rows[i, 2])
         elif opcode == 0x03:
             events_store(counts[layers[i]], c, rows[i, 2], rows[i, 3], rows[i, 4])
-        elif opcode == 0x10:
-            events_conv(counts[layers[i]], c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16])
-        elif opcode == 0x11:
-            events_depthwise(counts[layers[i]], c, rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 12])
         elif opcode == 0x20:
             events_requantize(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x21:
@@ -171,3 +168,207 @@ def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> 
             events_softmax(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x34:
             events_lrn(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+
+
+_weight_stationary_conv_cycles = kernel(weight_stationary.conv_cycles)
+_weight_stationary_depthwise_cycles = kernel(weight_stationary.depthwise_cycles)
+
+
+@entry
+def _cycles_weight_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 0:
+            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 0:
+            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_output_stationary_conv_cycles = kernel(output_stationary.conv_cycles)
+_output_stationary_depthwise_cycles = kernel(output_stationary.depthwise_cycles)
+
+
+@entry
+def _cycles_output_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 1:
+            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 1:
+            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_input_stationary_conv_cycles = kernel(input_stationary.conv_cycles)
+_input_stationary_depthwise_cycles = kernel(input_stationary.depthwise_cycles)
+
+
+@entry
+def _cycles_input_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 2:
+            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 2:
+            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_no_local_reuse_conv_cycles = kernel(no_local_reuse.conv_cycles)
+_no_local_reuse_depthwise_cycles = kernel(no_local_reuse.depthwise_cycles)
+
+
+@entry
+def _cycles_no_local_reuse(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 3:
+            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 3:
+            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_row_stationary_conv_cycles = kernel(row_stationary.conv_cycles)
+_row_stationary_depthwise_cycles = kernel(row_stationary.depthwise_cycles)
+
+
+@entry
+def _cycles_row_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 4:
+            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 4:
+            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_neighbor_conv_cycles = kernel(neighbor.conv_cycles)
+_neighbor_depthwise_cycles = kernel(neighbor.depthwise_cycles)
+
+
+@entry
+def _cycles_neighbor(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 5:
+            out[i, 0], out[i, 1], out[i, 2] = _neighbor_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 5:
+            out[i, 0], out[i, 1], out[i, 2] = _neighbor_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_weight_stationary_conv_events = kernel(weight_stationary.conv_events)
+_weight_stationary_depthwise_events = kernel(weight_stationary.depthwise_events)
+
+
+@entry
+def _events_weight_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 0:
+            _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 0:
+            _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_output_stationary_conv_events = kernel(output_stationary.conv_events)
+_output_stationary_depthwise_events = kernel(output_stationary.depthwise_events)
+
+
+@entry
+def _events_output_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 1:
+            _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 1:
+            _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_input_stationary_conv_events = kernel(input_stationary.conv_events)
+_input_stationary_depthwise_events = kernel(input_stationary.depthwise_events)
+
+
+@entry
+def _events_input_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 2:
+            _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 2:
+            _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_no_local_reuse_conv_events = kernel(no_local_reuse.conv_events)
+_no_local_reuse_depthwise_events = kernel(no_local_reuse.depthwise_events)
+
+
+@entry
+def _events_no_local_reuse(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 3:
+            _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 3:
+            _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_row_stationary_conv_events = kernel(row_stationary.conv_events)
+_row_stationary_depthwise_events = kernel(row_stationary.depthwise_events)
+
+
+@entry
+def _events_row_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 4:
+            _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 4:
+            _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+_neighbor_conv_events = kernel(neighbor.conv_events)
+_neighbor_depthwise_events = kernel(neighbor.depthwise_events)
+
+
+@entry
+def _events_neighbor(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of each MAC instruction of the dataflow."""
+    for i in range(len(opcodes)):
+        opcode = opcodes[i]
+        if opcode == 0x10 and rows[i, 15] == 5:
+            _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x11 and rows[i, 13] == 5:
+            _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+
+
+MAC_CYCLES = (_cycles_weight_stationary, _cycles_output_stationary, _cycles_input_stationary, _cycles_no_local_reuse, _cycles_row_stationary, _cycles_neighbor)
+MAC_EVENTS = (_events_weight_stationary, _events_output_stationary, _events_input_stationary, _events_no_local_reuse, _events_row_stationary, _events_neighbor)
+
+
+def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
+    """Write the compute, fill/drain and weight-load cycles of each MAC and VECTOR instruction into `out` [count, 3]."""
+    _cycles(opcodes, rows, c, out)
+    for code in _dataflows(opcodes, rows):
+        MAC_CYCLES[code](opcodes, rows, c, out)
+
+
+def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
+    """Add the energy events of each instruction to the row of `counts` that `layers` names."""
+    _events(opcodes, rows, layers, c, counts)
+    for code in _dataflows(opcodes, rows):
+        MAC_EVENTS[code](opcodes, rows, layers, c, counts)
+
+
+def _dataflows(opcodes: Ints, rows: Ints) -> list[int]:
+    """Return the codes of the dataflows that MAC instructions name."""
+    used = [np.unique(rows[opcodes == opcode, column]) for opcode, column in DATAFLOW_COLUMNS]
+    return sorted({int(code) for codes in used for code in codes})

@@ -39,11 +39,15 @@ def kernel(function: F) -> F:
 
     Plain functions of `accelc.isa` that it calls by name (closed forms) are compiled too.
     """
-    made: F = numba.njit(**OPTIONS)(_linked(function))
+    made: F = _kernel(function)
     return made
 
 
 @functools.cache
+def _kernel(function: Callable[..., Any]) -> Any:
+    return numba.njit(**OPTIONS)(_linked(function))
+
+
 def _linked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with the plain functions of `accelc.isa` that it calls replaced by compiled ones."""
     called = {name: function.__globals__.get(name) for name in function.__code__.co_names}

@@ -16,10 +16,11 @@ from accelc.errors import MachineError, ProgramError
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
-from accelc.sim.bounds import check_bounds, place
+from accelc.sim.bounds import check_bounds, check_dataflows, place
 from accelc.sim.dispatch import HOST
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
+from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 
 
@@ -61,29 +62,44 @@ class Machine:
         self._rows = program.rows
         self._memory = memory.allocate(program, chip)
         check_bounds(program, self._rows, self._memory)
+        check_dataflows(program, self._opcodes, self._rows, chip)
 
-    def run(self, inputs: Mapping[str, Array], keep: Iterable[Region] = ()) -> Values:
-        """Execute the program on inputs by their ONNX names, keeping regions' integers; may be called again."""
+    def run(
+        self, inputs: Mapping[str, Array], keep: Iterable[Region] = (), literal: Literal | None = None
+    ) -> Values:
+        """Execute the program on inputs by their ONNX names, keeping regions' integers; may be called again.
+
+        With `literal`, MAC instructions run on the literal array, which records their cycles and events there.
+        """
         dram = self._memory.dram
         memory.clear(self._memory, self.program.constants.size)
         write_inputs(dram, self.program.inputs, inputs)
-        kept = self._execute(keep)
+        kept = self._execute(keep, literal)
         ports = self.program.outputs
         integers = {port.name: read_port(dram, port) for port in ports}
         return Values({port.name: read_values(dram, port) for port in ports}, integers, dram, kept)
 
-    def _execute(self, keep: Iterable[Region]) -> dict[str, Array]:
+    def _execute(self, keep: Iterable[Region], literal: Literal | None) -> dict[str, Array]:
         """Execute to the end, stopping where a region is complete: later instructions may reuse its bytes."""
         kept, at = {}, 0
         for region in sorted(keep, key=lambda region: region.complete):
-            at = self._advance(at, region.complete)
+            at = self._advance(at, region.complete, literal)
             if region.port is not None:
                 kept[region.name] = read_port(self._memory.dram, region.port)
-        self._advance(at, len(self._rows))
+        self._advance(at, len(self._rows), literal)
         return kept
 
-    def _advance(self, at: int, last: int) -> int:
+    def _advance(self, at: int, last: int, literal: Literal | None) -> int:
         """Execute instructions `at` to `last` - 1; return the index of the next."""
+        if literal is not None:
+            for mac in literal.positions[(literal.positions >= at) & (literal.positions < last)]:
+                at = self._interpret(at, int(mac))
+                literal.execute(int(self._opcodes[mac]), self._rows[mac], self._memory, int(mac))
+                at += 1
+        return self._interpret(at, last)
+
+    def _interpret(self, at: int, last: int) -> int:
+        """Execute instructions `at` to `last` - 1 by their definitions' kernels; return the index of the next."""
         reals = self._rows.view(np.float32)
         while at < last:
             why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last)

@@ -34,6 +34,7 @@ from accelc.isa import TABLE, Queue, by_name
 from accelc.isa.encoding import decode_queues, decode_waits
 from accelc.program import Program
 from accelc.sim import clauses, dma, dram
+from accelc.sim.bounds import check_dataflows
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, MAC, NEVER, NOW, PASS, PORTS, REQUEST, RUNNING, STOLEN, VECTOR
 from accelc.sim.jit import entry, kernel
@@ -86,16 +87,22 @@ class Timeline:
         return int(self.dram_bytes[self.queue == Queue.STORE].sum())
 
 
-def time_program(program: Program, chip: Chip) -> Timeline:
-    """Return when each instruction of a program runs on a chip; raise MachineError for a deadlock or a bad address."""
+def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> Timeline:
+    """Return when each instruction of a program runs on a chip; raise MachineError for a deadlock or a bad address.
+
+    `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
+    """
     words = program.words
     queue = decode_queues(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
     if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
         raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
     rows = program.rows
+    check_dataflows(program, opcodes, rows, chip)
     parts = np.zeros((len(words), 3), np.int64)
     clauses.cycles(opcodes, rows, chip.timing, parts)
+    if measured is not None:
+        parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
     table = np.zeros((len(words), WIDTH), np.int64)
     table[:, DURATION] = parts.sum(axis=1) + _host_cycles(program, chip, opcodes, rows)
     table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), queue, opcodes)

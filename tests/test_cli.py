@@ -126,9 +126,17 @@ def test_every_stage_can_be_printed(accelc: CommandLine, net: Path, stage: str, 
     assert not Path("net.npu").exists()
 
 
-def test_a_fidelity_that_is_not_built_is_refused(accelc: CommandLine, net: Path) -> None:
-    """An option is never accepted and ignored."""
-    assert "'literal' is not built; what works: fast" in accelc.refused("run", net, "--fidelity", "literal")
+def test_a_literal_run_has_the_cycles_of_a_fast_one(accelc: CommandLine, net: Path) -> None:
+    """The literal array's outputs and cycles are those of the closed forms; without values it has nothing to move."""
+    accelc.ok("run", net, "--json", "fast.json", "--outputs", "fast.npz")
+    accelc.ok("run", net, "--fidelity", "literal", "--json", "literal.json", "--outputs", "literal.npz")
+    fast, literal = (json.loads(Path(f"{name}.json").read_text()) for name in ("fast", "literal"))
+    assert fast["cycles"] == literal["cycles"]
+    assert literal["check"]["mismatches"] == 0
+    for name, values in np.load("fast.npz").items():
+        np.testing.assert_array_equal(values, np.load("literal.npz")[name])
+    assert "cannot run for timing only" in accelc.refused("run", net, "--fidelity", "literal", "--timing-only")
+    assert "fidelity 'exact' is unknown; what works: fast, literal" in accelc.refused("run", net, "--fidelity", "exact")
 
 
 def test_verify_finds_a_missing_token(accelc: CommandLine, net: Path) -> None:

@@ -8,17 +8,34 @@ from __future__ import annotations
 
 from accelc.chip.timing import Timing
 from accelc.isa.core import U3, U8, U16, U24, AccAddr, ActAddr, Array, Flag, Memory, Queue, WgtAddr, instruction
-from accelc.isa.dataflow import NAMES, OUTPUT_STATIONARY
-from accelc.isa.dataflow.output_stationary import conv_cycles as os_cycles
-from accelc.isa.dataflow.output_stationary import conv_events as os_events
-from accelc.isa.dataflow.weight_stationary import conv_cycles as ws_cycles
-from accelc.isa.dataflow.weight_stationary import conv_events as ws_events
+from accelc.isa.dataflow import INPUT_STATIONARY, NAMES, NEIGHBOR, NO_LOCAL_REUSE, OUTPUT_STATIONARY, ROW_STATIONARY
+from accelc.isa.dataflow.input_stationary import conv_cycles as is_conv_cycles
+from accelc.isa.dataflow.input_stationary import conv_events as is_conv_events
+from accelc.isa.dataflow.input_stationary import depthwise_cycles as is_depthwise_cycles
+from accelc.isa.dataflow.input_stationary import depthwise_events as is_depthwise_events
+from accelc.isa.dataflow.neighbor import conv_cycles as neighbor_conv_cycles
+from accelc.isa.dataflow.neighbor import conv_events as neighbor_conv_events
+from accelc.isa.dataflow.neighbor import depthwise_cycles as neighbor_depthwise_cycles
+from accelc.isa.dataflow.neighbor import depthwise_events as neighbor_depthwise_events
+from accelc.isa.dataflow.no_local_reuse import conv_cycles as nlr_conv_cycles
+from accelc.isa.dataflow.no_local_reuse import conv_events as nlr_conv_events
+from accelc.isa.dataflow.no_local_reuse import depthwise_cycles as nlr_depthwise_cycles
+from accelc.isa.dataflow.no_local_reuse import depthwise_events as nlr_depthwise_events
+from accelc.isa.dataflow.output_stationary import conv_cycles as os_conv_cycles
+from accelc.isa.dataflow.output_stationary import conv_events as os_conv_events
+from accelc.isa.dataflow.output_stationary import depthwise_cycles as os_depthwise_cycles
+from accelc.isa.dataflow.output_stationary import depthwise_events as os_depthwise_events
+from accelc.isa.dataflow.row_stationary import conv_cycles as rs_conv_cycles
+from accelc.isa.dataflow.row_stationary import conv_events as rs_conv_events
+from accelc.isa.dataflow.row_stationary import depthwise_cycles as rs_depthwise_cycles
+from accelc.isa.dataflow.row_stationary import depthwise_events as rs_depthwise_events
+from accelc.isa.dataflow.weight_stationary import conv_cycles as ws_conv_cycles
+from accelc.isa.dataflow.weight_stationary import conv_events as ws_conv_events
 from accelc.isa.dataflow.weight_stationary import depthwise_cycles as ws_depthwise_cycles
 from accelc.isa.dataflow.weight_stationary import depthwise_events as ws_depthwise_events
 
 BLOCK = 16  # output channels that share one weight block
 GROUP = 4  # input channels that lie together in it
-
 
 
 @instruction(0x10, Queue.MAC)
@@ -76,6 +93,11 @@ def _(
         return f"n={n} must be a multiple of 16"
     if rows * cols > 1 and acc_col < groups * n:
         return f"acc_col={acc_col} must be at least groups*n={groups * n}, or pixels overlap"
+    return _unknown(dataflow)
+
+
+def _unknown(dataflow: int) -> str:
+    """Return what is wrong with a dataflow's code, or empty text."""
     known = ", ".join(f"{code} ({name})" for code, name in enumerate(NAMES))
     return "" if dataflow < len(NAMES) else f"dataflow={dataflow} is not one of {known}"
 
@@ -85,9 +107,17 @@ def _(
     c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int, tap_row: int,
     tap_col: int, n: int, dataflow: int, groups: int,
 ) -> tuple[int, int, int]:
+    if dataflow == INPUT_STATIONARY:
+        return is_conv_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
+    if dataflow == NEIGHBOR:
+        return neighbor_conv_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
+    if dataflow == NO_LOCAL_REUSE:
+        return nlr_conv_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
     if dataflow == OUTPUT_STATIONARY:
-        return os_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
-    return ws_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
+        return os_conv_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
+    if dataflow == ROW_STATIONARY:
+        return rs_conv_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
+    return ws_conv_cycles(c, rows, cols, taps_y, taps_x, depth, n, groups, act_row, act_col, tap_row, tap_col)
 
 
 @conv.touches
@@ -118,14 +148,18 @@ def _(
     e: Array, c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, depth: int,
     tap_row: int, tap_col: int, n: int, accumulate: int, dataflow: int, groups: int,
 ) -> None:
-    if dataflow == OUTPUT_STATIONARY:
-        os_events(
-            e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col
-        )
+    if dataflow == INPUT_STATIONARY:
+        is_conv_events(e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col)
+    elif dataflow == NEIGHBOR:
+        neighbor_conv_events(e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col)
+    elif dataflow == NO_LOCAL_REUSE:
+        nlr_conv_events(e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col)
+    elif dataflow == OUTPUT_STATIONARY:
+        os_conv_events(e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col)
+    elif dataflow == ROW_STATIONARY:
+        rs_conv_events(e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col)
     else:
-        ws_events(
-            e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col
-        )
+        ws_conv_events(e, c, rows, cols, taps_y, taps_x, depth, n, groups, accumulate, act_row, act_col, tap_row, tap_col)
 
 
 @instruction(0x11, Queue.MAC)
@@ -144,6 +178,7 @@ def depthwise(
     acc: AccAddr,
     acc_col: U16,
     n: U16,
+    dataflow: U3,
 ) -> None:
     """acc[acc + (y*cols+x)*acc_col + j] = sum_{ty,tx} act[act + y*act_row + x*act_col + ty*tap_row + tx*tap_col + j] * w[ty,tx,j].
 
@@ -161,18 +196,29 @@ def depthwise(
 
 
 @depthwise.rule
-def _(rows: int, cols: int, taps_y: int, taps_x: int, acc_col: int, n: int) -> str:
+def _(rows: int, cols: int, taps_y: int, taps_x: int, acc_col: int, n: int, dataflow: int) -> str:
     if not (rows and cols and taps_y and taps_x and n):
         return "rows, cols, taps_y, taps_x and n must be at least 1"
-    overlap = rows * cols > 1 and acc_col < n
-    return f"acc_col={acc_col} must be at least n={n}, or pixels overlap" if overlap else ""
+    if rows * cols > 1 and acc_col < n:
+        return f"acc_col={acc_col} must be at least n={n}, or pixels overlap"
+    return _unknown(dataflow)
 
 
 @depthwise.cycles
 def _(
     c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
-    tap_col: int, n: int,
+    tap_col: int, n: int, dataflow: int,
 ) -> tuple[int, int, int]:
+    if dataflow == INPUT_STATIONARY:
+        return is_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    if dataflow == NEIGHBOR:
+        return neighbor_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    if dataflow == NO_LOCAL_REUSE:
+        return nlr_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    if dataflow == OUTPUT_STATIONARY:
+        return os_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    if dataflow == ROW_STATIONARY:
+        return rs_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
     return ws_depthwise_cycles(c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
 
 
@@ -199,6 +245,17 @@ def _(
 @depthwise.events
 def _(
     e: Array, c: Timing, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
-    tap_col: int, n: int,
+    tap_col: int, n: int, dataflow: int,
 ) -> None:
-    ws_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    if dataflow == INPUT_STATIONARY:
+        is_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    elif dataflow == NEIGHBOR:
+        neighbor_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    elif dataflow == NO_LOCAL_REUSE:
+        nlr_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    elif dataflow == OUTPUT_STATIONARY:
+        os_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    elif dataflow == ROW_STATIONARY:
+        rs_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)
+    else:
+        ws_depthwise_events(e, c, rows, cols, taps_y, taps_x, n, act_row, act_col, tap_row, tap_col)

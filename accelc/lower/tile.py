@@ -178,6 +178,7 @@ class TileStage:
         depth: int,
     ) -> None:
         g, pitch = self.g, channel_pitch(depth)
+        dataflow = dataflow_code(self.emitter.chip, self.t.dataflow)
         row = source.frame[1] * pitch
         y, x = g.conv
         shape = {
@@ -193,7 +194,13 @@ class TileStage:
         }
         if g.depthwise:
             self.emitter.emit(
-                "depthwise", **shape, taps_x=x.kernel, tap_col=x.dilation * pitch, wgt=self._weights_at, n=block.count
+                "depthwise",
+                **shape,
+                taps_x=x.kernel,
+                tap_col=x.dilation * pitch,
+                wgt=self._weights_at,
+                n=block.count,
+                dataflow=dataflow,
             )
             return
         merged = merges_taps(g, block)
@@ -211,7 +218,7 @@ class TileStage:
                 wgt=self._weights_at + part * size_bytes,
                 n=n,
                 accumulate=int(first > 0 or part > 0),
-                dataflow=dataflow_code(self.emitter.chip, self.t.dataflow),
+                dataflow=dataflow,
                 groups=block.groups,
                 act_group=each if block.groups > 1 else 0,
             )

@@ -11,7 +11,7 @@ from itertools import product
 from accelc.chip import Chip, Timing
 from accelc.graph import Graph, Layer, macs
 from accelc.isa import by_name
-from accelc.isa import dataflow as codes
+from accelc.isa.dataflow import CODES
 from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch
 from accelc.schedule.tiling import (
     Block,
@@ -26,13 +26,6 @@ from accelc.schedule.views import View, round_up
 
 _CONV = by_name("conv").clauses["cycles"]
 _DEPTHWISE = by_name("depthwise").clauses["cycles"]
-_CODES = {
-    "ws": codes.WEIGHT_STATIONARY,
-    "os": codes.OUTPUT_STATIONARY,
-    "is": codes.INPUT_STATIONARY,
-    "nlr": codes.NO_LOCAL_REUSE,
-    "rs": codes.ROW_STATIONARY,
-}
 _REQUANTIZE = by_name("requantize").clauses["cycles"]
 
 
@@ -56,7 +49,7 @@ def transfer_cycles(c: Timing, runs: int, run_bytes: int) -> int:
 
 def dataflow_code(chip: Chip, dataflow: str) -> int:
     """Return the instruction's code of a dataflow on the chip's array."""
-    return codes.NEIGHBOR if chip.array.organization == "neighbor" else _CODES[dataflow]
+    return CODES[chip.array.organization, dataflow]
 
 
 def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int) -> int:
@@ -65,12 +58,12 @@ def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], bloc
     rows, cols = pixels
     ky, kx = g.conv[0].kernel, g.conv[1].kernel
     steps = g.conv[0].stride, g.conv[1].stride, g.conv[0].dilation, g.conv[1].dilation
+    code = dataflow_code(chip, t.dataflow)
     if g.depthwise:
-        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, ky, kx, *steps[2:], block.count))
+        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, ky, kx, *steps[2:], block.count, code))
     n = round_up(block.count // block.groups, BLOCK)
     merged = merges_taps(g, block)
     taps_x, deep = (1, kx * channel_pitch(depth)) if merged else (kx, channel_pitch(depth))
-    code = dataflow_code(chip, t.dataflow)
     return g.parts * sum(_CONV(c, *steps[:2], rows, cols, ky, taps_x, deep, *steps[2:], n, code, block.groups))
 
 

@@ -1,16 +1,17 @@
 """The output-stationary array with neighbor propagation: PE (y, x) keeps the sum of one output pixel of one channel.
 
-Each cycle one weight is broadcast and every PE multiplies it by an activation of its own, kernel position after kernel
-position, input channel after input channel. Where the PE `far` places to the right used the activation `ago` positions
-earlier in the same kernel row, it hands it over (FIFO-H); where the PE `far` places below used it `ago` kernel rows
-earlier, that one does (FIFO-V); else the buffer gives it. For stride and dilation 1 that is the next PE, one position or
-one row ago. A word that is handed over makes a hop for each place.
+Each cycle one weight is broadcast and every PE multiplies it by an activation of its own, kernel position after
+kernel position, input channel after input channel. Where the PE `far` places to the right used the activation `ago`
+positions earlier in the same kernel row, it hands it over (FIFO-H); where the PE `far` places below used it `ago`
+kernel rows earlier, that one does (FIFO-V); else the buffer gives it. For stride and dilation 1 that is the next PE,
+one position or one row ago. A word that is handed over makes a hop for each place.
 
 A block of array_rows x array_cols pixels of one output channel is a pass: taps x depth cycles. Then a column of sums
-leaves each cycle, array_cols cycles in all whether columns are in use or not. Where tiles overlap, sums move to a second
-register first and leave during the next pass, which waits at its end until they have; else the next pass waits to begin.
-Sums that accumulate enter from the buffer with the pass's first cycle: one write, and one read more of the register.
-The register is otherwise written in every cycle and read in every cycle but a sum's first, and once when it leaves.
+leaves each cycle, array_cols cycles in all whether columns are in use or not. Where tiles overlap, sums move to a
+second register first and leave during the next pass, which waits at its end until they have; else the next pass waits
+to begin. Sums that accumulate enter from the buffer with the pass's first cycle: one write, and one read more of the
+register. The register is otherwise written in every cycle and read in every cycle but a sum's first, and once when it
+leaves.
 """
 
 from __future__ import annotations
@@ -98,14 +99,14 @@ def _take(m: Memory, e: Ints, b: Block, p: Pes, y: int, x: int, channel: int, ty
     if tx >= ago and x + far < b.cols:
         e[ev.HOP_ACT] += far
         e[ev.PE_ACT_READ] += 1
-        return p.used[y, x + far, ty % p.used.shape[2], tx - ago]
+        return int(p.used[y, x + far, ty % p.used.shape[2], tx - ago])
     far, ago = _link(b.act_row, b.tap_row)
     if ty >= ago and y + far < b.rows:
         e[ev.HOP_ACT] += far
         e[ev.PE_ACT_READ] += 1
-        return p.used[y + far, x, (ty - ago) % p.used.shape[2], tx]
+        return int(p.used[y + far, x, (ty - ago) % p.used.shape[2], tx])
     e[ev.ACT_READ_BYTES] += 1
-    return np.int64(m.act[b.act + y * b.act_row + x * b.act_col + ty * b.tap_row + tx * b.tap_col + channel])
+    return int(m.act[b.act + y * b.act_row + x * b.act_col + ty * b.tap_row + tx * b.tap_col + channel])
 
 
 @kernel
@@ -158,7 +159,7 @@ def conv(
                     computed = 0
                     for k in range(depth):
                         for tap in range(taps):
-                            weight = np.int64(m.wgt[block + tap * depth * 16 + k // 4 * 64 + k % 4])
+                            weight = int(m.wgt[block + tap * depth * 16 + k // 4 * 64 + k % 4])
                             fresh = accumulate == 0 and k == 0 and tap == 0
                             computed += _cycle(m, e, b, p, k, tap // taps_x, tap % taps_x, weight, fresh)
                     clock, left = _next(c, clock, computed, _leave(m, c, e, b, p), left)
@@ -184,7 +185,7 @@ def depthwise(
                 _enter(m, e, b, p, 0)
                 computed = 0
                 for tap in range(taps_y * taps_x):
-                    weight = np.int64(m.wgt[wgt + tap * n + j])
+                    weight = int(m.wgt[wgt + tap * n + j])
                     computed += _cycle(m, e, b, p, j, tap // taps_x, tap % taps_x, weight, tap == 0)
                 clock, left = _next(c, clock, computed, _leave(m, c, e, b, p), left)
     return left - c.last_index

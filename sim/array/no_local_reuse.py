@@ -1,15 +1,15 @@
 """The adder-tree array without local reuse: Tn = array_cols trees, each with Ti = array_rows multipliers.
 
 In a cycle the buffers give Ti activations, broadcast to all trees, and Ti weights to each tree. Products go into the
-first of `pipeline_stages` ranks of registers; every rank holds half as many words as the one before (at least one), each
-the sum of two; the accumulator register of the tree adds what the last rank holds (with no rank, the products
+first of `pipeline_stages` ranks of registers; every rank holds half as many words as the one before (at least one),
+each the sum of two; the accumulator register of the tree adds what the last rank holds (with no rank, the products
 themselves). A tag travels with the words: which output they belong to, whether they begin or complete its sum. The
 beginning replaces the accumulator by zero or, where sums accumulate, by the buffer's word, which is one write of the
 register; completing writes the register's sum to the buffer.
 
 Order: groups, blocks of Tn outputs, pixels, kernel positions, chunks of Ti inputs; one a cycle. Where tiles do not
-overlap, the ranks empty before the next block. In a depthwise convolution a tree takes only its own channel, one product
-a cycle.
+overlap, the ranks empty before the next block. In a depthwise convolution a tree takes only its own channel, one
+product a cycle.
 
 The ranks' registers are not counted: the figure for a multiply-accumulate has them in it.
 """

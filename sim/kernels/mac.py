@@ -51,7 +51,7 @@ def conv(  # dataflow is a matter of time alone
 @kernel
 def depthwise(
     m: Memory, act: int, act_row: int, act_col: int, rows: int, cols: int, taps_y: int, taps_x: int, tap_row: int,
-    tap_col: int, wgt: int, acc: int, acc_col: int, n: int,
+    tap_col: int, wgt: int, acc: int, acc_col: int, n: int, dataflow: int,  # noqa: ARG001
 ) -> None:
     """Tile of a depthwise convolution, all channels of a pixel side by side."""
     for y in range(rows):

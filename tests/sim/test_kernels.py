@@ -102,6 +102,7 @@ def depthwises(draw: Draw) -> Operands:
         "act": draw(small(0, 9)), "act_row": act_row, "act_col": act_col, "rows": rows, "cols": cols,
         "taps_y": draw(small(1, 4)), "taps_x": draw(small(1, 3)), "tap_row": act_row, "tap_col": act_col,
         "wgt": draw(small(0, 9)), "acc": draw(small(0, 9)), "acc_col": n + draw(small(0, 2)), "n": n,
+        "dataflow": draw(small(0, 5)),
     }  # fmt: skip
 
 

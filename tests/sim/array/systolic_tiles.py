@@ -117,7 +117,7 @@ def defined(m: Memory, tile: Conv | Depthwise) -> np.ndarray[Any, Any]:
     if isinstance(tile, Conv):
         _conv(copy, *tile[: OPERANDS.index("accumulate") + 1], 0, tile.groups, tile.act_group)
     else:
-        _depthwise(copy, *tile)
+        _depthwise(copy, *tile, 0)
     return copy.acc
 
 

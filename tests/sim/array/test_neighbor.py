@@ -37,7 +37,7 @@ def test_closed_forms_equal_literal_model_depthwise() -> None:
 
 
 def test_by_hand() -> None:
-    """A 3x3 kernel over 4 channels, 5x8 pixels on 4x8 PEs: two blocks for each of 16 outputs, 36 cycles and 8 to leave."""
+    """A 3x3 kernel over 4 channels, 5x8 pixels on 4x8 PEs: two blocks an output, 36 cycles each and 8 to leave."""
     c = chip(4, 8, double=0, overlap=0)
     assert closed.conv_cycles(c, 5, 8, 3, 3, 4, 16, 1, 1, 1, 1, 1) == (32 * 36, 32 * 8, 0)
     assert closed.conv_cycles(c._replace(overlapped_tiles=1), 5, 8, 3, 3, 4, 16, 1, 1, 1, 1, 1) == (32 * 36, 8, 0)
