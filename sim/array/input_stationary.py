@@ -32,7 +32,7 @@ from accelc.sim.array.stationary import (
     Passes,
     run,
 )
-from accelc.sim.array.tables import act_depths, empty_passes, folded, pixels, wgt_channels, wgt_depths
+from accelc.sim.array.tables import act_depths, empty_passes, folded, pixels, spaced, wgt_channels, wgt_depths
 from accelc.sim.jit import kernel
 
 
@@ -93,7 +93,7 @@ def depthwise_passes(
     return _passes(
         c, folded(taps, 1, c.array_rows, c.spans_taps), n, 0,
         pixels(act, rows, cols, act_row, act_col), act_depths(taps_y, taps_x, 1, tap_row, tap_col), 1,
-        wgt + np.arange(1), np.arange(taps) * n, 1, acc, acc_col,
+        spaced(wgt, 1, 1), spaced(0, taps, n), 1, acc, acc_col,
     )
 
 
@@ -106,19 +106,21 @@ def _passes(
     blocks = (len(pixel) + c.array_cols - 1) // c.array_cols
     p = empty_passes(c, len(fold) * blocks * groups, 0)
     for i in range(len(p.rows)):
-        first, size = fold[i % len(fold)]
+        first, size = fold[i % len(fold), 0], fold[i % len(fold), 1]
         at, g = i // len(fold) % blocks * c.array_cols, i // len(fold) // blocks
         width = min(c.array_cols, len(pixel) - at)
         p.rows[i] = size
         p.cols[i] = width
         p.fresh[i] = i % len(fold) == 0 and not accumulate
-        p.held_row[i, :size] = act_k[first : first + size] + g * act_group
-        p.held_col[i, :width] = pixel[at : at + width]
-        p.passing_row[i, :size] = wgt_k[first : first + size] + g * wgt_group
-        p.sum_col[i, :width] = np.arange(at, at + width) * acc_col + g * len(wgt_j)
+        for r in range(size):
+            p.held_row[i, r] = act_k[first + r] + g * act_group
+            p.passing_row[i, r] = wgt_k[first + r] + g * wgt_group
+        for col in range(width):
+            p.held_col[i, col] = pixel[at + col]
+            p.sum_col[i, col] = (at + col) * acc_col + g * len(wgt_j)
     return Passes(
         p.rows, p.cols, p.fresh, p.held_row, p.held_col, p.passing_row, wgt_j, p.sum_col,
-        acc + np.arange(len(wgt_j)), 0,
+        spaced(acc, len(wgt_j), 1), 0,
     )
 
 

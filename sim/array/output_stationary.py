@@ -28,7 +28,7 @@ from accelc.chip.timing import Timing
 from accelc.isa import Memory
 from accelc.isa import events as ev
 from accelc.sim.array.stationary import EMPTY, Ints, Words
-from accelc.sim.array.tables import act_depths, pixels, wgt_channels, wgt_depths
+from accelc.sim.array.tables import act_depths, pixels, spaced, wgt_channels, wgt_depths
 from accelc.sim.jit import kernel
 
 
@@ -108,7 +108,7 @@ def depthwise_tile(
     taps = taps_y * taps_x
     return Tile(
         n, pixels(act, rows, cols, act_row, act_col), act_depths(taps_y, taps_x, 1, tap_row, tap_col), 1,
-        wgt + np.arange(1), np.arange(taps) * n, 1, acc, acc_col, 0,
+        spaced(wgt, 1, 1), spaced(0, taps, n), 1, acc, acc_col, 0,
     )
 
 

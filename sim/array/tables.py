@@ -51,9 +51,12 @@ def wgt_channels(wgt: int, kernel_rows: int, channels: int) -> Ints:
 
 
 @kernel
-def sums(acc: int, count: int, acc_col: int) -> Ints:
-    """Return the address of each pixel's first sum [count]."""
-    return acc + np.arange(count) * acc_col
+def spaced(first: int, count: int, step: int) -> Ints:
+    """Return `count` addresses from `first` on, `step` apart."""
+    at = np.empty(count, np.int64)
+    for i in range(count):
+        at[i] = first + i * step
+    return at
 
 
 @kernel

@@ -31,7 +31,7 @@ from accelc.sim.array.stationary import (
     Passes,
     run,
 )
-from accelc.sim.array.tables import act_depths, empty_passes, folded, pixels, sums, wgt_channels, wgt_depths
+from accelc.sim.array.tables import act_depths, empty_passes, folded, pixels, spaced, wgt_channels, wgt_depths
 from accelc.sim.jit import kernel
 
 
@@ -66,19 +66,21 @@ def conv_passes(
     wgt_k, wgt_j = wgt_depths(taps, depth), wgt_channels(wgt, taps * depth, n * groups)
     p = empty_passes(c, len(fold) * blocks * groups, 0)
     for i in range(len(p.rows)):
-        first, size = fold[i % len(fold)]
+        first, size = fold[i % len(fold), 0], fold[i % len(fold), 1]
         block, g = i // len(fold) % blocks, i // len(fold) // blocks
         channel = g * n + block * c.array_cols
         p.rows[i] = size
         p.cols[i] = min(c.array_cols, n - block * c.array_cols)
         p.fresh[i] = i % len(fold) == 0 and not accumulate
-        p.held_row[i, :size] = wgt_k[first : first + size]
-        p.held_col[i, : p.cols[i]] = wgt_j[channel : channel + p.cols[i]]
-        p.passing_row[i, :size] = act_k[first : first + size] + g * act_group
-        p.sum_col[i, : p.cols[i]] = np.arange(channel, channel + p.cols[i])
+        for r in range(size):
+            p.held_row[i, r] = wgt_k[first + r]
+            p.passing_row[i, r] = act_k[first + r] + g * act_group
+        for col in range(p.cols[i]):
+            p.held_col[i, col] = wgt_j[channel + col]
+            p.sum_col[i, col] = channel + col
     return Passes(
         p.rows, p.cols, p.fresh, p.held_row, p.held_col, p.passing_row,
-        pixels(act, rows, cols, act_row, act_col), p.sum_col, sums(acc, rows * cols, acc_col), 0,
+        pixels(act, rows, cols, act_row, act_col), p.sum_col, spaced(acc, rows * cols, acc_col), 0,
     )
 
 
@@ -108,16 +110,16 @@ def depthwise_passes(
     for i in range(len(p.rows)):
         tap, first = i % taps, i // taps * side
         size = min(side, n - first)
-        channel = np.arange(first, first + size)
         p.rows[i] = size
         p.cols[i] = size
         p.fresh[i] = tap == 0
-        p.held_row[i, :size] = wgt + tap * n + channel
-        p.passing_row[i, :size] = tap // taps_x * tap_row + tap % taps_x * tap_col + channel
-        p.sum_col[i, :size] = channel
+        for r in range(size):
+            p.held_row[i, r] = wgt + tap * n + first + r
+            p.passing_row[i, r] = tap // taps_x * tap_row + tap % taps_x * tap_col + first + r
+            p.sum_col[i, r] = first + r
     return Passes(
         p.rows, p.cols, p.fresh, p.held_row, p.held_col, p.passing_row,
-        pixels(act, rows, cols, act_row, act_col), p.sum_col, sums(acc, rows * cols, acc_col), 1,
+        pixels(act, rows, cols, act_row, act_col), p.sum_col, spaced(acc, rows * cols, acc_col), 1,
     )
 
 
