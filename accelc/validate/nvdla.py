@@ -188,6 +188,11 @@ _FREE = (
         256,
         "input channels of one row of the sheet, 64 in the network; inferred, see the text",
     ),
+    FreeParameter(
+        "arrays of the simulated rows",
+        ", ".join(f"{c.atomic_c} x {c.atomic_k}" for c in PRIMER),
+        "inputs of a tree x trees; assumed except the first (nv_large) and 8 x 8 (nv_small)",
+    ),
 )
 _PROSE = (
     "Source: the table of NVDLA's primer (nvdla/doc, `doc/primer.rst`; 1 GHz, int8, no on-chip SRAM) and the formula of"
@@ -204,6 +209,6 @@ _PROSE = (
     " in both directions. Slower: no Winograd, which is 2.25 times the MAC cycles of 3x3 kernels; the array's edges,"
     " fill and drain; additions and pooling as instructions of their own; DRAM latency and refresh. Faster, where DRAM"
     " bounds: weights are not Winograd's, which are 16/9 as large, and the tiling reads less than the formula's rule of"
-    " keeping one whole operand. The arrays other than 64 x 32 and 8 x 8 are taken to have the shape of nvdla/hw's"
-    " `spec/defs` where it has one of that size, and halved from it otherwise.",
+    " keeping one whole operand. The primer tells no shape of array: that of 2,048 MACs is nv_large's, that of 64"
+    " nv_small's, the others are assumed between them.",
 )
