@@ -213,8 +213,8 @@ _PROSE = (
     " turnaround a batch; draining and activation of a layer's last block before the next layer may read it; vector and"
     " pooling layers. While the unit waits for operands the FIFO fills up, so that up to four tiles' stalls vanish.",
     "The hardware has no constant for one application, but this is no blind prediction. The paper publishes no shape:"
-    " **every layer shape is inferred**, to satisfy Table 1 (within 5 %) with Table 3 in view. LSTM1's matrices of 600 x"
-    " 600 padded one by one, and CNN1's 180 channels, answer the unused share; the two constants above come from"
+    " **every layer shape is inferred**, to satisfy Table 1 (within 5 %) with Table 3 in view. LSTM1's matrices of"
+    " 600 x 600 padded one by one, and CNN1's 180 channels, answer the unused share; the two constants above come from"
     " Table 3's RAW and non-matrix rows. Read the agreement as 'such networks would split like this'.",
     "CNN1 does not agree. Its counters and its row of Table 1 do not meet in any network with well-filled FC tiles:"
     " 175 G multiply-accumulates at a useful share of 22.5 % make 11.9 M cycles; the 28.1 % of them that stall are as"
