@@ -190,6 +190,9 @@ class Chip(_Part):
     technology_nm: PositiveFloat = Field(description="process node")
     voltage_v: PositiveFloat = Field(description="supply")
     clock_mhz: PositiveFloat = Field(description="clock of every on-chip unit")
+    clock_power_w: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0.0, description="power of the clock network and of idling, on top of the energy table"
+    )
     requantization: Literal["float32", "fixed"] = Field(description="float32 product, or 31-bit multiplier and shift")
     energy: str = Field(description="name of the energy table")
     array: MacArray

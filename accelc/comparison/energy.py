@@ -18,8 +18,9 @@ def facts_of(chip: Chip) -> ChipFacts:
     """Return a chip with its energy rates: as energy is linear in the counts, one event gives each."""
     none = np.zeros(len(ev.NAMES), np.int64)
     rates = {name: _picojoules(chip, k) for k, name in enumerate(ev.NAMES)}
-    leakage_w = energy_of(chip, none, 1)["leakage"] * chip.clock_mhz * 1e6
-    return ChipFacts(chip, rates, leakage_w, energy_of(chip, none, 0, 1.0)["host"])
+    cycle = energy_of(chip, none, 1)
+    passing_w = {name: cycle[name] * chip.clock_mhz * 1e6 for name in ("clock", "leakage")}
+    return ChipFacts(chip, rates, passing_w, energy_of(chip, none, 0, 1.0)["host"])
 
 
 def _picojoules(chip: Chip, event: int) -> Mapping[str, float]:
@@ -30,7 +31,7 @@ def _picojoules(chip: Chip, event: int) -> Mapping[str, float]:
 
 def recompute(facts: ChipFacts, events: Mapping[str, int], seconds: float, host_seconds: float) -> dict[str, float]:
     """Return joules by component from event counts and rates, as a reader of the report would."""
-    joules = {"leakage": facts.leakage_w * seconds, "host": facts.host_w * host_seconds}
+    joules = {name: watts * seconds for name, watts in facts.passing_w.items()} | {"host": facts.host_w * host_seconds}
     for event, count in events.items():
         for component, picojoules in facts.rates[event].items():
             joules[component] = joules.get(component, 0.0) + count * picojoules * 1e-12

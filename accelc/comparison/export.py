@@ -35,7 +35,7 @@ def _chip(facts: ChipFacts) -> dict[str, Any]:
         "dram_bytes_per_second": facts.dram_bytes_per_second,
         "energy_table": facts.chip.energy,
         "energy_pj_per_event": {event: dict(parts) for event, parts in facts.rates.items()},
-        "leakage_w": facts.leakage_w,
+        "passing_w": dict(facts.passing_w),
         "host_w": facts.host_w,
         "description": facts.chip.model_dump(mode="json"),
     }

@@ -142,11 +142,14 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class ChipFacts:
-    """A compared chip; `rates` give picojoules by component for one of each event, `leakage_w` and `host_w` watts."""
+    """A compared chip; `rates` give picojoules by component for one of each event, `passing_w` and `host_w` watts.
+
+    `passing_w` are the powers that cost energy by time alone: clock network and leakage.
+    """
 
     chip: Chip
     rates: Mapping[str, Mapping[str, float]]
-    leakage_w: float
+    passing_w: Mapping[str, float]
     host_w: float
 
     @property

@@ -326,11 +326,11 @@ def _chips(comparison: Comparison) -> Table:
             number(c.clock_mhz, f"{c.clock_mhz:g} MHz"), number(facts.peak_ops, quantity(facts.peak_ops, "OPS")),
             number(facts.dram_bytes_per_second, quantity(facts.dram_bytes_per_second, "B/s")),
             _bytes(c.timing.act_bytes), _bytes(0 if c.timing.unified else c.timing.wgt_bytes),
-            _bytes(c.timing.acc_bytes), number(facts.leakage_w, quantity(facts.leakage_w, "W")),
+            _bytes(c.buffers.acc.bytes), *(number(watts, quantity(watts, "W")) for watts in facts.passing_w.values()),
         )))  # fmt: skip
     columns = _columns(
         "chip|description|array|PEs|energy table|fingerprint",
-        "clock|peak|DRAM|activations (or all)|weights|accumulators|leakage",
+        "clock|peak|DRAM|activations (or all)|weights|accumulators|clock and idling|leakage",
     )
     return Table("chips", "Chips", columns, tuple(rows))
 

@@ -1,12 +1,17 @@
 """The energy of a run: each event count times the table's figure for it.
 
-* `mac`, `vector`, `instruction`: count times the entry.
-* `registers`: bits read and bits written in the PEs, each half of the entry for a bit written and read.
+* `mac`: count times the entry, times the square of the array's operand bits over the entry's: a multiplier grows so.
+* `vector`, `instruction`: count times the entry.
+* `registers`: bits read and bits written in the PEs, each half of the entry for a bit written and read. Where a PE has a
+  register file for an operand and the table knows register files, a bit costs what a file of that capacity costs,
+  by the rule for buffers below. Partial sums have the bits they are stored in.
+* `hops`: bits from one PE to the next times the entry.
 * `act_buffer`, `wgt_buffer`, `acc_buffer`: bytes times a figure per byte for the buffer's capacity. The figure follows
   the table's SRAM entries, each divided by the bytes of its access: between two capacities it grows as a power of the
   capacity (a straight line in log-log), below the first it stays, above the last it goes on along the last line. Wide
   accesses cost in proportion; banks neither save nor cost. In a unified scratchpad act and wgt both have its capacity.
 * `dram`: bits that travel (whole bursts) times the figure per bit, plus activated rows times theirs.
+* `clock`: the chip's power of clock network and idling (none, where no figure is known) times the time.
 * `leakage`: (PEs times a power each + on-chip bytes times a power each) times the time; the table marks it as assumed.
 * `host`: seconds the host is busy times its power.
 
@@ -16,7 +21,7 @@ The table's figures hold at its own voltage; the chip's `voltage_v` does not res
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +34,14 @@ from accelc.isa import events as ev
 COMPONENTS = (
     "mac",
     "registers",
+    "hops",
     "act_buffer",
     "wgt_buffer",
     "acc_buffer",
     "vector",
     "instruction",
     "dram",
+    "clock",
     "leakage",
     "host",
 )
@@ -48,8 +55,9 @@ def energy_of(
     table = load_table(chip.energy)
     n = [int(c) for c in counts]
     picojoules = {
-        "mac": n[ev.MAC] * table.mac.value,
-        "registers": _register_bits(chip, n) * table.register_bit.value / 2,
+        "mac": n[ev.MAC] * table.mac.value * (chip.array.operand_bits / table.mac.bits) ** 2,
+        "registers": _registers(chip, table, n),
+        "hops": _hop_bits(chip, n) * table.hop_bit.value,
         **_buffers(chip, table, n),
         "vector": n[ev.VECTOR_OP] * table.vector_op.value,
         "instruction": n[ev.INSTRUCTION] * table.instruction.value,
@@ -57,29 +65,56 @@ def energy_of(
     }
     seconds = cycles / (chip.clock_mhz * 1e6)
     joules = {name: value * 1e-12 for name, value in picojoules.items()}
-    return joules | {"leakage": leakage_watts(chip, table) * seconds, "host": chip.host.power_w * host_seconds}
+    powers = {"clock": chip.clock_power_w, "leakage": leakage_watts(chip, table)}
+    passing = {name: watts * seconds for name, watts in powers.items()}
+    return joules | passing | {"host": chip.host.power_w * host_seconds}
 
 
-def _register_bits(chip: Chip, n: list[int]) -> int:
-    """Return the bits that are read or written in the PEs' registers."""
-    operands = sum(n[k] for k in (ev.PE_ACT_READ, ev.PE_ACT_WRITE, ev.PE_WGT_READ, ev.PE_WGT_WRITE))
-    psums = n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE]
-    return operands * chip.array.operand_bits + psums * chip.array.accumulator_bits
+def _registers(chip: Chip, table: Table, n: list[int]) -> float:
+    """Return the energy of the PEs' registers and register files, in pJ."""
+    c, bits, stored = chip.timing, chip.array.operand_bits, psum_bits(chip)
+    operands = (
+        (c.act_entries, bits, n[ev.PE_ACT_READ] + n[ev.PE_ACT_WRITE]),
+        (c.wgt_entries, bits, n[ev.PE_WGT_READ] + n[ev.PE_WGT_WRITE]),
+        (c.psum_entries, stored, n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE]),
+    )
+    return sum(words * word * register_pj_per_bit(table, entries, word) for entries, word, words in operands)
+
+
+def register_pj_per_bit(table: Table, entries: int, bits: int) -> float:
+    """Return the energy of reading or writing a bit of a PE's storage of `entries` words of `bits`, in pJ."""
+    if entries == 1 or not table.register_file:
+        return table.register_bit.value / 2
+    return _pj_per_byte(table.register_file, entries * bits // 8) / 8
+
+
+def psum_bits(chip: Chip) -> int:
+    """Return the bits that a partial sum takes where it is stored."""
+    return chip.array.stored_psum_bits or chip.array.accumulator_bits
+
+
+def _hop_bits(chip: Chip, n: list[int]) -> int:
+    return (n[ev.HOP_ACT] + n[ev.HOP_WGT]) * chip.array.operand_bits + n[ev.HOP_PSUM] * psum_bits(chip)
 
 
 def _buffers(chip: Chip, table: Table, n: list[int]) -> Mapping[str, float]:
     c = chip.timing
+    word_bytes = ACC_WORD_BYTES * psum_bits(chip) / chip.array.accumulator_bits
     moved = {
         "act_buffer": (c.act_bytes, n[ev.ACT_READ_BYTES] + n[ev.ACT_WRITE_BYTES]),
         "wgt_buffer": (c.wgt_bytes, n[ev.WGT_READ_BYTES] + n[ev.WGT_WRITE_BYTES]),
-        "acc_buffer": (c.acc_bytes, (n[ev.ACC_READ_WORDS] + n[ev.ACC_WRITE_WORDS]) * ACC_WORD_BYTES),
+        "acc_buffer": (chip.buffers.acc.bytes, (n[ev.ACC_READ_WORDS] + n[ev.ACC_WRITE_WORDS]) * word_bytes),
     }
     return {name: count * sram_pj_per_byte(table, capacity) for name, (capacity, count) in moved.items()}
 
 
 def sram_pj_per_byte(table: Table, capacity_bytes: int) -> float:
     """Return the energy of moving a byte in or out of an SRAM of that capacity, in pJ."""
-    points = table.sram
+    return _pj_per_byte(table.sram, capacity_bytes)
+
+
+def _pj_per_byte(points: Sequence[SramEntry], capacity_bytes: int) -> float:
+    """Return the energy of moving a byte by published points of capacity and access energy, in pJ."""
     if len(points) == 1 or capacity_bytes <= points[0].capacity_bytes:
         return _per_byte(points[0])
     k = 1
@@ -110,5 +145,5 @@ def _dram(entry: DramEntry, n: list[int]) -> float:
 def leakage_watts(chip: Chip, table: Table) -> float:
     """Return the static power of the PEs and the on-chip memories."""
     c = chip.timing
-    on_chip = c.act_bytes + c.acc_bytes + (0 if c.unified else c.wgt_bytes)
+    on_chip = c.act_bytes + chip.buffers.acc.bytes + (0 if c.unified else c.wgt_bytes)
     return chip.peak_macs_per_cycle * table.pe_leakage.value + on_chip * table.sram_leakage.value

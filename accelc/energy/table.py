@@ -60,6 +60,8 @@ class Table(_Part):
     voltage_v: Annotated[float, Field(gt=0)]
     mac: Entry
     register_bit: Entry
+    register_file: list[SramEntry] = Field(default_factory=list)
+    hop_bit: Entry
     vector_op: Entry
     instruction: Entry
     sram: Annotated[list[SramEntry], Field(min_length=1)]
@@ -73,17 +75,18 @@ class Table(_Part):
             unit = "W" if name.endswith("leakage") else "pJ"
             if entry.unit != unit:
                 raise ValueError(f"{name}: unit '{entry.unit}' must be '{unit}'")
-        sizes = [e.capacity_bytes for e in self.sram]
-        if sizes != sorted(set(sizes)):
-            raise ValueError(f"sram: the capacities {sizes} must grow")
+        for name, points in (("sram", self.sram), ("register_file", self.register_file)):
+            sizes = [e.capacity_bytes for e in points]
+            if sizes != sorted(set(sizes)):
+                raise ValueError(f"{name}: the capacities {sizes} must grow")
         return self
 
 
 def _entries(table: Table) -> list[tuple[str, Entry]]:
     """Return every figure of a table with its name."""
-    single = ("mac", "register_bit", "vector_op", "instruction", "pe_leakage", "sram_leakage")
+    single = ("mac", "register_bit", "hop_bit", "vector_op", "instruction", "pe_leakage", "sram_leakage")
     named: list[tuple[str, Entry]] = [(name, getattr(table, name)) for name in single]
-    named += [("sram", entry) for entry in table.sram]
+    named += [("sram", entry) for entry in table.sram] + [("register_file", entry) for entry in table.register_file]
     for kind, dram in table.dram.items():
         named += [(f"dram.{kind}.{part}", getattr(dram, part)) for part in ("read", "write", "activate")]
     return named

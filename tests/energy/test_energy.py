@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from accelc.chip import Chip, load_chip
+from accelc.chip.model import shipped
 from accelc.energy import COMPONENTS, Entry, energy_of, load_table, tables
 from accelc.energy.model import leakage_watts, sram_pj_per_byte
 from accelc.energy.table import parse_table
@@ -29,22 +30,27 @@ def changed(part: str, key: str, value: object) -> Chip:
 
 
 def test_the_shipped_tables_load_and_shipped_chips_find_theirs() -> None:
-    assert tables() == ("16nm", "45nm", "7nm")
-    for name in ("edge", "gemmini"):
+    assert tables() == ("16nm", "28nm", "45nm", "65nm", "7nm")
+    for name in shipped():
         assert set(energy_of(load_chip(name), counts(mac=1), 1)) == set(COMPONENTS)
 
 
-@pytest.mark.parametrize("part", ["mac", "register_bit", "vector_op", "instruction", "pe_leakage", "sram_leakage"])
-def test_16nm_is_interpolated_geometrically(part: str) -> None:
-    old, new, mid = (getattr(load_table(name), part) for name in ("45nm", "7nm", "16nm"))
-    share = math.log(16 / 7) / math.log(45 / 7)
+PARTS = ["mac", "register_bit", "hop_bit", "vector_op", "instruction", "pe_leakage", "sram_leakage"]
+
+
+@pytest.mark.parametrize("node", [16, 28])
+@pytest.mark.parametrize("part", PARTS)
+def test_16nm_and_28nm_are_interpolated_geometrically(part: str, node: int) -> None:
+    old, new, mid = (getattr(load_table(f"{nm}nm"), part) for nm in (45, 7, node))
+    share = math.log(node / 7) / math.log(45 / 7)
     assert mid.value == pytest.approx(new.value * (old.value / new.value) ** share, rel=0.005)  # three digits
     assert mid.confidence != "published"
 
 
-def test_16nm_srams_are_interpolated_geometrically() -> None:
-    share = math.log(16 / 7) / math.log(45 / 7)
-    for old, new, mid in zip(*(load_table(name).sram for name in ("45nm", "7nm", "16nm")), strict=True):
+@pytest.mark.parametrize("node", [16, 28])
+def test_srams_are_interpolated_geometrically(node: int) -> None:
+    share = math.log(node / 7) / math.log(45 / 7)
+    for old, new, mid in zip(*(load_table(f"{nm}nm").sram for nm in (45, 7, node)), strict=True):
         assert old.capacity_bytes == new.capacity_bytes == mid.capacity_bytes
         assert mid.value == pytest.approx(new.value * (old.value / new.value) ** share, rel=0.005)
 
@@ -71,6 +77,26 @@ def test_counts_become_joules_by_hand() -> None:
         assert energy[name] == pytest.approx(joules)
     assert energy["host"] == 0.5
     assert energy["leakage"] == energy["act_buffer"] == 0
+
+
+def test_eyeriss_figures_by_hand() -> None:
+    """65 nm, 16 bits: a multiply-accumulate 2 pJ, a register file 1 pJ, a hop 4 pJ; sums are stored in 16 bits."""
+    chip = load_chip("eyeriss")
+    n = counts(mac=100, pe_act_read=10, pe_wgt_write=20, pe_psum_read=30, hop_psum=7, acc_read_words=8)
+    energy = energy_of(chip, n, cycles=200_000_000)
+    assert energy["mac"] == pytest.approx(200e-12)
+    assert energy["registers"] == pytest.approx(60e-12)
+    assert energy["hops"] == pytest.approx(28e-12)
+    # four partial sums: each is two words of 32 bits in the machine and 16 bits in the buffer, 8 bytes in all
+    assert energy["acc_buffer"] == pytest.approx(8e-12 * sram_pj_per_byte(load_table("65nm"), chip.buffers.acc.bytes))
+    assert energy["clock"] == chip.clock_power_w > 0
+
+
+def test_a_multiplier_grows_with_the_square_of_its_operands() -> None:
+    """An int8 array at 65 nm pays a quarter of the int16 figure; an int16 array at 45 nm four times the int8 one."""
+    for name, table, share in (("gemmini", "65nm", 0.25), ("eyeriss", "45nm", 4.0)):
+        chip = Chip.model_validate(load_chip(name).model_dump(exclude_none=True) | {"energy": table})
+        assert energy_of(chip, counts(mac=1), 0)["mac"] == pytest.approx(load_table(table).mac.value * share * 1e-12)
 
 
 def test_buffers_are_priced_by_their_capacity() -> None:
@@ -114,7 +140,7 @@ def test_a_bad_table_is_refused_by_name(text: str, message: str) -> None:
 
 
 def test_unknown_tables_and_memories_are_refused() -> None:
-    with pytest.raises(ChipError, match=r"'3nm' is neither a file nor a shipped table \(16nm, 45nm, 7nm\)"):
+    with pytest.raises(ChipError, match=r"'3nm' is neither a file nor a shipped table \(16nm, 28nm, 45nm, 65nm, 7nm\)"):
         energy_of(changed("", "energy", "3nm"), counts(), 0)
     with pytest.raises(ChipError, match=r"dram.kind='core memory' has no entry .* known: DDR3, DDR4"):
         energy_of(changed("dram", "kind", "core memory"), counts(), 0)
