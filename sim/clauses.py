@@ -17,13 +17,15 @@ from accelc.isa.dataflow import (
     row_stationary,
     weight_stationary,
 )
+from accelc.isa.wide import widen
 from accelc.sim.jit import entry, kernel
 
 Ints = npt.NDArray[np.int64]
 
 MAX_TOUCHED = 6
-KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x40, 0x7f)
-DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13))
+KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x7f)
+DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13), (0x50, 15), (0x51, 13))
+_widen = kernel(widen)
 cycles_requantize = kernel(TABLE[0x20].clauses["cycles"])
 cycles_requantize_fixed = cycles_requantize
 cycles_drain = cycles_requantize
@@ -35,6 +37,16 @@ cycles_avg_pool = kernel(TABLE[0x31].clauses["cycles"])
 cycles_mean = kernel(TABLE[0x32].clauses["cycles"])
 cycles_softmax = kernel(TABLE[0x33].clauses["cycles"])
 cycles_lrn = kernel(TABLE[0x34].clauses["cycles"])
+cycles_requantize16 = cycles_requantize
+cycles_add16 = cycles_requantize
+cycles_mul16 = cycles_requantize
+cycles_lines16 = cycles_requantize
+cycles_curve16 = cycles_requantize
+cycles_max_pool16 = cycles_max_pool
+cycles_avg_pool16 = cycles_avg_pool
+cycles_mean16 = cycles_mean
+cycles_softmax16 = kernel(TABLE[0x5a].clauses["cycles"])
+cycles_lrn16 = cycles_lrn
 touches_load = kernel(TABLE[0x01].clauses["touches"])
 touches_load_weights = kernel(TABLE[0x02].clauses["touches"])
 touches_store = kernel(TABLE[0x03].clauses["touches"])
@@ -51,6 +63,18 @@ touches_avg_pool = touches_max_pool
 touches_mean = kernel(TABLE[0x32].clauses["touches"])
 touches_softmax = kernel(TABLE[0x33].clauses["touches"])
 touches_lrn = kernel(TABLE[0x34].clauses["touches"])
+touches_conv16 = kernel(TABLE[0x50].clauses["touches"])
+touches_depthwise16 = kernel(TABLE[0x51].clauses["touches"])
+touches_requantize16 = kernel(TABLE[0x52].clauses["touches"])
+touches_add16 = kernel(TABLE[0x53].clauses["touches"])
+touches_mul16 = touches_add16
+touches_lines16 = kernel(TABLE[0x55].clauses["touches"])
+touches_curve16 = kernel(TABLE[0x56].clauses["touches"])
+touches_max_pool16 = kernel(TABLE[0x57].clauses["touches"])
+touches_avg_pool16 = touches_max_pool16
+touches_mean16 = kernel(TABLE[0x59].clauses["touches"])
+touches_softmax16 = kernel(TABLE[0x5a].clauses["touches"])
+touches_lrn16 = touches_softmax16
 events_load = kernel(TABLE[0x01].clauses["events"])
 events_load_weights = kernel(TABLE[0x02].clauses["events"])
 events_store = kernel(TABLE[0x03].clauses["events"])
@@ -65,6 +89,16 @@ events_avg_pool = events_max_pool
 events_mean = kernel(TABLE[0x32].clauses["events"])
 events_softmax = kernel(TABLE[0x33].clauses["events"])
 events_lrn = kernel(TABLE[0x34].clauses["events"])
+events_requantize16 = kernel(TABLE[0x52].clauses["events"])
+events_add16 = kernel(TABLE[0x53].clauses["events"])
+events_mul16 = events_add16
+events_lines16 = kernel(TABLE[0x55].clauses["events"])
+events_curve16 = kernel(TABLE[0x56].clauses["events"])
+events_max_pool16 = kernel(TABLE[0x57].clauses["events"])
+events_avg_pool16 = events_max_pool16
+events_mean16 = kernel(TABLE[0x59].clauses["events"])
+events_softmax16 = kernel(TABLE[0x5a].clauses["events"])
+events_lrn16 = kernel(TABLE[0x5b].clauses["events"])
 
 
 @entry
@@ -94,6 +128,26 @@ def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
             out[i, 0], out[i, 1], out[i, 2] = cycles_softmax(c, rows[i, 4], rows[i, 5])
         elif opcode == 0x34:
             out[i, 0], out[i, 1], out[i, 2] = cycles_lrn(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x52:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_requantize16(c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x53:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_add16(c, rows[i, 6], rows[i, 7])
+        elif opcode == 0x54:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_mul16(c, rows[i, 6], rows[i, 7])
+        elif opcode == 0x55:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_lines16(c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x56:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_curve16(c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x57:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_max_pool16(c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
+        elif opcode == 0x58:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_avg_pool16(c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
+        elif opcode == 0x59:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_mean16(c, rows[i, 2], rows[i, 3])
+        elif opcode == 0x5a:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_softmax16(c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x5b:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_lrn16(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
 
 
 @entry
@@ -133,6 +187,30 @@ def touches(opcodes: Ints, rows: Ints, out: Ints, count: Ints) -> None:
             count[i] = touches_softmax(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
         elif opcode == 0x34:
             count[i] = touches_lrn(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
+        elif opcode == 0x50:
+            count[i] = touches_conv16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17])
+        elif opcode == 0x51:
+            count[i] = touches_depthwise16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12])
+        elif opcode == 0x52:
+            count[i] = touches_requantize16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
+        elif opcode == 0x53:
+            count[i] = touches_add16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x54:
+            count[i] = touches_mul16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x55:
+            count[i] = touches_lines16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x56:
+            count[i] = touches_curve16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
+        elif opcode == 0x57:
+            count[i] = touches_max_pool16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 15], rows[i, 16], rows[i, 17])
+        elif opcode == 0x58:
+            count[i] = touches_avg_pool16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19])
+        elif opcode == 0x59:
+            count[i] = touches_mean16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
+        elif opcode == 0x5a:
+            count[i] = touches_softmax16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
+        elif opcode == 0x5b:
+            count[i] = touches_lrn16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
 
 
 @entry
@@ -168,6 +246,26 @@ def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) ->
             events_softmax(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x34:
             events_lrn(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x52:
+            events_requantize16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x53:
+            events_add16(counts[layers[i]], c, rows[i, 6], rows[i, 7])
+        elif opcode == 0x54:
+            events_mul16(counts[layers[i]], c, rows[i, 6], rows[i, 7])
+        elif opcode == 0x55:
+            events_lines16(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 7])
+        elif opcode == 0x56:
+            events_curve16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x57:
+            events_max_pool16(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
+        elif opcode == 0x58:
+            events_avg_pool16(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
+        elif opcode == 0x59:
+            events_mean16(counts[layers[i]], c, rows[i, 2], rows[i, 3])
+        elif opcode == 0x5a:
+            events_softmax16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
+        elif opcode == 0x5b:
+            events_lrn16(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
 
 
 _weight_stationary_conv_cycles = kernel(weight_stationary.conv_cycles)
@@ -182,6 +280,10 @@ def _cycles_weight_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -
         if opcode == 0x10 and rows[i, 15] == 0:
             out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 0:
+            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 0:
+            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x51 and rows[i, 13] == 0:
             out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
 
 
@@ -198,6 +300,10 @@ def _cycles_output_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -
             out[i, 0], out[i, 1], out[i, 2] = _output_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 1:
             out[i, 0], out[i, 1], out[i, 2] = _output_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 1:
+            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x51 and rows[i, 13] == 1:
+            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
 
 
 _input_stationary_conv_cycles = kernel(input_stationary.conv_cycles)
@@ -212,6 +318,10 @@ def _cycles_input_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) ->
         if opcode == 0x10 and rows[i, 15] == 2:
             out[i, 0], out[i, 1], out[i, 2] = _input_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 2:
+            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 2:
+            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x51 and rows[i, 13] == 2:
             out[i, 0], out[i, 1], out[i, 2] = _input_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
 
 
@@ -228,6 +338,10 @@ def _cycles_no_local_reuse(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> N
             out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 3:
             out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 3:
+            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x51 and rows[i, 13] == 3:
+            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
 
 
 _row_stationary_conv_cycles = kernel(row_stationary.conv_cycles)
@@ -242,6 +356,10 @@ def _cycles_row_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> N
         if opcode == 0x10 and rows[i, 15] == 4:
             out[i, 0], out[i, 1], out[i, 2] = _row_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 4:
+            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 4:
+            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x51 and rows[i, 13] == 4:
             out[i, 0], out[i, 1], out[i, 2] = _row_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
 
 
@@ -258,6 +376,10 @@ def _cycles_neighbor(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
             out[i, 0], out[i, 1], out[i, 2] = _neighbor_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 5:
             out[i, 0], out[i, 1], out[i, 2] = _neighbor_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 5:
+            out[i, 0], out[i, 1], out[i, 2] = _neighbor_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+        elif opcode == 0x51 and rows[i, 13] == 5:
+            out[i, 0], out[i, 1], out[i, 2] = _neighbor_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
 
 
 _weight_stationary_conv_events = kernel(weight_stationary.conv_events)
@@ -273,6 +395,14 @@ def _events_weight_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing
             _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 0:
             _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 0:
+            before = counts[layers[i]].copy()
+            _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(counts[layers[i]], before)
+        elif opcode == 0x51 and rows[i, 13] == 0:
+            before = counts[layers[i]].copy()
+            _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(counts[layers[i]], before)
 
 
 _output_stationary_conv_events = kernel(output_stationary.conv_events)
@@ -288,6 +418,14 @@ def _events_output_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing
             _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 1:
             _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 1:
+            before = counts[layers[i]].copy()
+            _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(counts[layers[i]], before)
+        elif opcode == 0x51 and rows[i, 13] == 1:
+            before = counts[layers[i]].copy()
+            _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(counts[layers[i]], before)
 
 
 _input_stationary_conv_events = kernel(input_stationary.conv_events)
@@ -303,6 +441,14 @@ def _events_input_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing,
             _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 2:
             _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 2:
+            before = counts[layers[i]].copy()
+            _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(counts[layers[i]], before)
+        elif opcode == 0x51 and rows[i, 13] == 2:
+            before = counts[layers[i]].copy()
+            _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(counts[layers[i]], before)
 
 
 _no_local_reuse_conv_events = kernel(no_local_reuse.conv_events)
@@ -318,6 +464,14 @@ def _events_no_local_reuse(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, c
             _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 3:
             _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 3:
+            before = counts[layers[i]].copy()
+            _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(counts[layers[i]], before)
+        elif opcode == 0x51 and rows[i, 13] == 3:
+            before = counts[layers[i]].copy()
+            _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(counts[layers[i]], before)
 
 
 _row_stationary_conv_events = kernel(row_stationary.conv_events)
@@ -333,6 +487,14 @@ def _events_row_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, c
             _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 4:
             _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 4:
+            before = counts[layers[i]].copy()
+            _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(counts[layers[i]], before)
+        elif opcode == 0x51 and rows[i, 13] == 4:
+            before = counts[layers[i]].copy()
+            _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(counts[layers[i]], before)
 
 
 _neighbor_conv_events = kernel(neighbor.conv_events)
@@ -348,6 +510,14 @@ def _events_neighbor(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts:
             _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 5:
             _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+        elif opcode == 0x50 and rows[i, 15] == 5:
+            before = counts[layers[i]].copy()
+            _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(counts[layers[i]], before)
+        elif opcode == 0x51 and rows[i, 13] == 5:
+            before = counts[layers[i]].copy()
+            _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(counts[layers[i]], before)
 
 
 MAC_CYCLES = (_cycles_weight_stationary, _cycles_output_stationary, _cycles_input_stationary, _cycles_no_local_reuse, _cycles_row_stationary, _cycles_neighbor)

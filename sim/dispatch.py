@@ -12,6 +12,9 @@ from accelc.sim.kernels.mac import conv, depthwise
 from accelc.sim.kernels.normalize import lrn, softmax
 from accelc.sim.kernels.pool import avg_pool, max_pool, mean
 from accelc.sim.kernels.vector import add, drain, lookup, mul, requantize, requantize_fixed
+from accelc.sim.kernels.wide import conv16, depthwise16, requantize16
+from accelc.sim.kernels.wide_vector import add16, curve16, lines16, mul16
+from accelc.sim.kernels.wide_window import avg_pool16, lrn16, max_pool16, mean16, softmax16
 
 Ints = npt.NDArray[np.int64]
 
@@ -65,6 +68,30 @@ def execute(  # noqa: C901
             softmax(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], reals[i, 14], rows[i, 8])
         elif opcode == 0x34:
             lrn(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24], rows[i, 13], rows[i, 14])
+        elif opcode == 0x50:
+            conv16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
+        elif opcode == 0x51:
+            depthwise16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
+        elif opcode == 0x52:
+            requantize16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
+        elif opcode == 0x53:
+            add16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], rows[i, 10], rows[i, 11])
+        elif opcode == 0x54:
+            mul16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], rows[i, 9], rows[i, 10])
+        elif opcode == 0x55:
+            lines16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9])
+        elif opcode == 0x56:
+            curve16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
+        elif opcode == 0x57:
+            max_pool16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
+        elif opcode == 0x58:
+            avg_pool16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17], rows[i, 18], rows[i, 19], reals[i, 40], reals[i, 42])
+        elif opcode == 0x59:
+            mean16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], reals[i, 10])
+        elif opcode == 0x5a:
+            softmax16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], reals[i, 12], reals[i, 14])
+        elif opcode == 0x5b:
+            lrn16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24])
         elif opcode == 0x40:
             return HOST, i
         elif opcode == 0x7f:

@@ -24,6 +24,7 @@ from accelc.isa import TABLE
 from accelc.isa.dataflow import (
 {forms}
 )
+from accelc.isa.wide import widen
 from accelc.sim.jit import entry, kernel
 
 Ints = npt.NDArray[np.int64]
@@ -61,6 +62,9 @@ CALLS = {
     "touches": "count[i] = {call}(out[i]{operands})",
     "events": "{call}(counts[layers[i]], c{operands})",
 }
+WIDENED = """before = counts[layers[i]].copy()
+            {call}
+            _widen(counts[layers[i]], before)"""
 # Each dataflow's closed forms are an entry of their own: they compile when a program first uses them.
 MAC_LOOPS = {
     "cycles": '''
@@ -108,7 +112,8 @@ def source() -> str:
     known = ", ".join(f"{opcode:#04x}" for opcode in sorted(TABLE))
     head = HEAD.replace("{forms}", "\n".join(f"    {form}," for form in sorted(FORMS)))
     columns = ", ".join(f"({one.opcode:#04x}, {_columns(one)['dataflow']})" for one in _mac())
-    parts = [head, f"KNOWN = ({known})\nDATAFLOW_COLUMNS = ({columns})\n", *map(_bindings, KINDS), *map(_loop, KINDS)]
+    made = f"KNOWN = ({known})\nDATAFLOW_COLUMNS = ({columns})\n_widen = kernel(widen)\n"
+    parts = [head, made, *map(_bindings, KINDS), *map(_loop, KINDS)]
     for kind in ("cycles", "events"):
         parts += [_mac_loop(kind, code, form) for code, form in enumerate(FORMS)]
     tables = "\n".join(
@@ -157,16 +162,24 @@ def _loop(kind: str) -> str:
     return lines
 
 
+def _narrow(one: Instruction) -> str:
+    """Return the name of the closed forms of a MAC instruction; those of 8 bits serve 16 too."""
+    return one.name.removesuffix("16")
+
+
 def _mac_loop(kind: str, code: int, form: str) -> str:
     """Return the entry that evaluates one dataflow's closed forms, with the kernels it calls."""
-    lines = "".join(f"\n_{form}_{one.name}_{kind} = kernel({form}.{one.name}_{kind})" for one in _mac())
+    forms = dict.fromkeys(map(_narrow, _mac()))
+    lines = "".join(f"\n_{form}_{name}_{kind} = kernel({form}.{name}_{kind})" for name in forms)
     lines = "\n" + lines + "\n" + MAC_LOOPS[kind].format(form=form)
     module = import_module(f"accelc.isa.dataflow.{form}")
     for k, one in enumerate(_mac()):
         columns = _columns(one)
-        names = [n for n in signature(getattr(module, f"{one.name}_{kind}")).parameters if n in columns]
+        names = [n for n in signature(getattr(module, f"{_narrow(one)}_{kind}")).parameters if n in columns]
         operands = "".join(f", rows[i, {columns[name]}]" for name in names)
-        call = CALLS[kind].format(call=f"_{form}_{one.name}_{kind}", operands=operands)
+        call = CALLS[kind].format(call=f"_{form}_{_narrow(one)}_{kind}", operands=operands)
+        if kind == "events" and one.name != _narrow(one):
+            call = WIDENED.format(call=call)
         test = f"opcode == {one.opcode:#04x} and rows[i, {columns['dataflow']}] == {code}"
         lines += f"        {'if' if k == 0 else 'elif'} {test}:\n            {call}\n"
     return lines

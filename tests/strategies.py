@@ -11,8 +11,12 @@ from accelc.isa.encoding import wait_bits
 from accelc.program import HostCall, LayerInfo, Port, Program, Region
 
 # Operands whose rule a random integer would rarely keep: the step they move in, or their greatest value.
-STEPS = {("conv", "depth"): 4, ("conv", "n"): 16, "params": 4}
-MOST = {("conv", "dataflow"): 1}
+STEPS = {
+    ("conv", "depth"): 4, ("conv", "n"): 16, ("conv16", "depth"): 2, ("conv16", "n"): 16, "params": 8, "table": 4,
+}  # fmt: skip
+MOST = {(name, "dataflow"): 1 for name in ("conv", "depthwise", "conv16", "depthwise16")} | {
+    ("conv16", "n"): 64, ("conv16", "groups"): 4, ("depthwise16", "n"): 255,
+}  # fmt: skip
 
 DRAM_BYTES = 4096
 
@@ -23,10 +27,11 @@ def field_values(made: Instruction, f: Field) -> st.SearchStrategy[int | float]:
         return st.floats(width=32, allow_nan=False, allow_infinity=False)
     low, high = f.operand.bounds
     key = (made.name, f.name)
-    step = STEPS.get(key, STEPS.get(f.name, 1))
-    high = MOST.get(key, high)
     ruled = "rule" in made.clauses and f.name in made.operand_names("rule")
-    if ruled and f.operand.space is None and key not in MOST:
+    even = ruled and made.name.endswith("16") and (f.operand.space or f.name.endswith(("_row", "_col", "_group")))
+    step = STEPS.get(key, STEPS.get(f.name, 2 if even else 1))
+    high = MOST.get(key, high)
+    if ruled and f.operand.space is None and f.name != "dataflow":
         low = max(low, 1)
     return st.integers(-(-low // step), high // step).map(lambda v: v * step)
 

@@ -85,6 +85,7 @@ U16 = Annotated[int, Operand(16)]
 U24 = Annotated[int, Operand(24)]
 U32 = Annotated[int, Operand(32)]
 S12 = Annotated[int, Operand(12, signed=True)]
+S16 = Annotated[int, Operand(16, signed=True)]
 F32 = Annotated[float, Operand(32, real=True)]
 
 
