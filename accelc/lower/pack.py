@@ -60,13 +60,16 @@ class Weights:
             taps_last = spread.reshape(len(w), 1, 1, -1)
         return _join_groups(taps_last, layer.attrs.get("group", 1), g)
 
-    def tile(self, block: Block, first: int, depth: int, pitch: int) -> bytes:
-        """Return the packed bytes of a block of outputs over `depth` input channels from `first`, all parts in turn."""
+    def tile(self, block: Block, first: int, depth: int, pitch: int, kernel: tuple[int, int]) -> bytes:
+        """Return the packed bytes of a block of outputs over `depth` input channels from `first`, all parts in turn.
+
+        `kernel` are the kernel's rows [first, end) that the tile holds.
+        """
         g = self._geometry
         if g.depthwise:
             part = self.dense[block.first : block.first + block.count, 0]
             return part.transpose(1, 2, 0).astype(np.int8).tobytes()
-        chosen = self._block(block)[..., first : first + depth]
+        chosen = self._block(block)[:, :, slice(*kernel), :, first : first + depth]
         return b"".join(_pack(part, pitch, merges_taps(g, block)) for part in _parts(chosen, g.parts))
 
     def _block(self, block: Block) -> Wide:

@@ -16,7 +16,7 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch, flatten_map, fold_batch
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
-from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint
+from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint, kernel_cuts
 from accelc.schedule.views import View, round_up
 
 
@@ -72,7 +72,7 @@ class TileStage:
         head = self.stage.head
         self.weights = None if head is None else Weights(self.graph, head, self.g, places.views[self.stage.source])
         self._weights_at = 0
-        self._blobs: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
 
     def _table_room(self) -> int:
         return sum(table.room(self.t.channels) for table in self.tables.values())
@@ -156,11 +156,12 @@ class TileStage:
         depth_step = self.t.depth if block.groups == 1 and not self.g.depthwise else block.depth
         for first in range(0, block.depth, depth_step):
             depth = min(depth_step, block.depth - first)
-            params = self._load_weights(block, first, depth)
-            act = self._load_source(
-                block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0]))
-            )
-            self._mac(block, source, (rows, cols), act, acc, n, first, depth)
+            for kernel in kernel_cuts(self.g, self.t):
+                params = self._load_weights(block, first, depth, kernel)
+                act = self._load_source(
+                    block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0]))
+                )
+                self._mac(block, source, (rows, cols), act, acc, n, first, depth, kernel)
         return self._requantize(head, block, (rows, cols), acc, n, params)
 
     def _tensor(self, name: str) -> Tensor:
@@ -176,18 +177,19 @@ class TileStage:
         acc_col: int,
         first: int,
         depth: int,
+        kernel: tuple[int, int],
     ) -> None:
         g, pitch = self.g, channel_pitch(depth)
         dataflow = dataflow_code(self.emitter.chip, self.t.dataflow)
         row = source.frame[1] * pitch
         y, x = g.conv
         shape = {
-            "act": act,
+            "act": act + kernel[0] * y.dilation * row,
             "act_row": y.stride * row,
             "act_col": x.stride * pitch,
             "rows": size[0],
             "cols": size[1],
-            "taps_y": y.kernel,
+            "taps_y": kernel[1] - kernel[0],
             "tap_row": y.dilation * row,
             "acc": acc,
             "acc_col": acc_col,
@@ -207,7 +209,7 @@ class TileStage:
         each = depth // block.groups
         deep = x.kernel * pitch if merged else channel_pitch(each)
         n = acc_col // block.groups
-        size_bytes = g.taps * n * block.groups * (pitch if merged else channel_pitch(each))
+        size_bytes = (kernel[1] - kernel[0]) * x.kernel * n * block.groups * (pitch if merged else channel_pitch(each))
         for part in range(g.parts):
             self.emitter.emit(
                 "conv",
@@ -217,16 +219,16 @@ class TileStage:
                 depth=deep,
                 wgt=self._weights_at + part * size_bytes,
                 n=n,
-                accumulate=int(first > 0 or part > 0),
+                accumulate=int(first > 0 or kernel[0] > 0 or part > 0),
                 dataflow=dataflow,
                 groups=block.groups,
                 act_group=each if block.groups > 1 else 0,
             )
 
-    def _load_weights(self, block: Block, first: int, depth: int) -> int:
+    def _load_weights(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> int:
         """Load a weight tile unless it is there; return the address of its parameters (after the last depth tile)."""
-        address, size, params_at = self._weight_blob(block, first, depth)
-        key = (block.first, first)
+        address, size, params_at = self._weight_blob(block, first, depth, kernel)
+        key = (block.first, first, kernel[0])
         found = self.wgt.find(key)
         if found is None:
             found = self.wgt.claim(key)
@@ -234,17 +236,17 @@ class TileStage:
         self._weights_at = found
         return found + params_at
 
-    def _weight_blob(self, block: Block, first: int, depth: int) -> tuple[int, int, int]:
+    def _weight_blob(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> tuple[int, int, int]:
         """Return the address and bytes of a weight tile among the constants, and where in it its parameters start."""
-        key = (block.first, first)
+        key = (block.first, first, kernel[0])
         if key not in self._blobs:
             head = self.stage.head
             assert head is not None
             assert self.weights is not None
-            data = self.weights.tile(block, first, depth, channel_pitch(depth))
+            data = self.weights.tile(block, first, depth, channel_pitch(depth), kernel)
             params_at = round_up(len(data), 4)
             data += bytes(params_at - len(data))
-            if self.g.depthwise or first + depth >= block.depth:
+            if self.g.depthwise or (first + depth >= block.depth and kernel[1] == self.g.conv[0].kernel):
                 data += requantize_params(self.graph, head, self.weights, block, self.emitter.chip.requantization)
             self._blobs[key] = (self.emitter.constants.add_bytes(data), len(data), params_at)
         return self._blobs[key]

@@ -17,6 +17,7 @@ from accelc.schedule.tiling import (
     Block,
     Tiling,
     channel_blocks,
+    kernel_cuts,
     mid_size,
     source_channels,
     source_size,
@@ -56,15 +57,19 @@ def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], bloc
     """Return the array cycles of one tile of one block over one cut of the depth."""
     c = chip.timing
     rows, cols = pixels
-    ky, kx = g.conv[0].kernel, g.conv[1].kernel
+    kx = g.conv[1].kernel
     steps = g.conv[0].stride, g.conv[1].stride, g.conv[0].dilation, g.conv[1].dilation
     code = dataflow_code(chip, t.dataflow)
     if g.depthwise:
-        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, ky, kx, *steps[2:], block.count, code))
+        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, g.conv[0].kernel, kx, *steps[2:], block.count, code))
     n = round_up(block.count // block.groups, BLOCK)
     merged = merges_taps(g, block)
     taps_x, deep = (1, kx * channel_pitch(depth)) if merged else (kx, channel_pitch(depth))
-    return g.parts * sum(_CONV(c, *steps[:2], rows, cols, ky, taps_x, deep, *steps[2:], n, code, block.groups))
+    heights = Counter(end - first for first, end in kernel_cuts(g, t))
+    return g.parts * sum(
+        times * sum(_CONV(c, *steps[:2], rows, cols, height, taps_x, deep, *steps[2:], n, code, block.groups))
+        for height, times in heights.items()
+    )
 
 
 def merges_taps(g: Geometry, block: Block) -> bool:
@@ -123,6 +128,7 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: 
     run = src_cols * channel_pitch(channels) if channels == g.source[2] else channels
     runs = src_rows if channels == g.source[2] else src_rows * src_cols
     source_loads, weight_loads = _loads(g, t, blocks, maps, depths)
+    weight_loads *= len(kernel_cuts(g, t))
     source_once = transfer_cycles(c, runs, run)
     weights = weight_bytes(g, t)
     weights_once = transfer_cycles(c, 1, weights) if weights else 0

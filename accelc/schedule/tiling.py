@@ -10,6 +10,7 @@ from accelc.schedule.geometry import BLOCK, GRANULE, Geometry, channel_pitch
 from accelc.schedule.views import round_up
 
 SLACK = 64  # bytes after a tile that a read of four channels may touch
+WHOLE_KERNEL = 255  # more rows than a kernel has
 PARAM_BYTES = 12  # bias, and scale or multiplier and shift, of one output channel
 
 
@@ -18,7 +19,7 @@ class Tiling:
     """One cut: `rows` x `cols` x `channels` outputs at a time from `depth` input channels at a time.
 
     `weights_outer` keeps a block of weights while the map passes; otherwise a tile of the map stays while weights
-    pass. `dataflow` is the operand that stays in the PEs.
+    pass. `dataflow` is the operand that stays in the PEs, `kernel_rows` how many rows of the kernel a weight tile holds.
     """
 
     rows: int
@@ -27,6 +28,7 @@ class Tiling:
     depth: int
     weights_outer: bool
     dataflow: str = "ws"
+    kernel_rows: int = WHOLE_KERNEL
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,15 @@ def weight_bytes(g: Geometry, t: Tiling) -> int:
     if g.depthwise:
         return g.taps * t.channels + params
     depth = channel_pitch(min(t.depth, g.group_in))
-    return g.parts * g.taps * depth * round_up(t.channels, BLOCK) + params
+    taps = min(t.kernel_rows, g.conv[0].kernel) * g.conv[1].kernel
+    return g.parts * taps * depth * round_up(t.channels, BLOCK) + params
+
+
+def kernel_cuts(g: Geometry, t: Tiling) -> list[tuple[int, int]]:
+    """Return the kernel rows [first, end) of each weight tile."""
+    kernel = g.conv[0].kernel
+    step = kernel if g.depthwise else min(t.kernel_rows, kernel)
+    return [(k, min(k + step, kernel)) for k in range(0, kernel, step)]
 
 
 @dataclass(frozen=True)
@@ -179,19 +189,36 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
 def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str]) -> Iterator[Tiling]:
     """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
 
-    `tables` gives the bytes of lookup tables that a block of channels needs.
+    Kernels are cut only where no tile with a whole one fits. `tables` gives the bytes of lookup tables that a block of
+    channels needs.
     """
+    kernel = g.conv[0].kernel
+    cuts = _pieces(kernel) if g.has_head and not g.depthwise else [kernel]
+    for kernel_rows in cuts:
+        found = False
+        for cut in _kernel_tilings(g, chip, tables, kernel_rows):
+            found = True
+            yield from (replace(cut, dataflow=dataflow) for dataflow in dataflows)
+        if found:
+            return
+
+
+def _kernel_tilings(
+    g: Geometry, chip: Chip, tables: Callable[[int], int], kernel_rows: int
+) -> Iterator[Tiling]:
+    """Yield the cuts that fit with `kernel_rows` rows of the kernel in a weight tile."""
     for channels in channel_cuts(g, chip):
         for depth in depth_cuts(g, chip):
             if channels > g.group_out and depth < g.group_in:
                 continue  # several whole groups are never cut in depth
-            for cut in _map_cuts(g, chip, channels, depth, tables(channels)):
-                yield from (replace(cut, dataflow=dataflow) for dataflow in dataflows)
+            yield from _map_cuts(g, chip, Tiling(1, 1, channels, depth, True, "", kernel_rows), tables(channels))
 
 
-def _map_cuts(g: Geometry, chip: Chip, channels: int, depth: int, tables: int) -> Iterator[Tiling]:
+def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int) -> Iterator[Tiling]:
+    """Yield a cut with the rows and columns of the map that then fit."""
+
     def legal(rows: int, cols: int) -> bool:
-        t = Tiling(rows, cols, channels, depth, True)
+        t = replace(cut, rows=rows, cols=cols)
         return fits(g, t, footprint(g, t, tables), chip)
 
     cols = next((c for c in _pieces(g.out[1]) if legal(1, c)), None)
@@ -199,5 +226,5 @@ def _map_cuts(g: Geometry, chip: Chip, channels: int, depth: int, tables: int) -
         return
     for rows in _pieces(g.out[0]):
         if legal(rows, cols):
-            yield Tiling(rows, cols, channels, depth, True)
-            yield Tiling(rows, cols, channels, depth, False)
+            yield replace(cut, rows=rows, cols=cols)
+            yield replace(cut, rows=rows, cols=cols, weights_outer=False)
