@@ -23,7 +23,7 @@ from accelc.sim.jit import entry, kernel
 Ints = npt.NDArray[np.int64]
 
 MAX_TOUCHED = 6
-KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x7f)
+KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x7f)
 DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13), (0x50, 15), (0x51, 13))
 _widen = kernel(widen)
 cycles_requantize = kernel(TABLE[0x20].clauses["cycles"])
@@ -37,6 +37,7 @@ cycles_avg_pool = kernel(TABLE[0x31].clauses["cycles"])
 cycles_mean = kernel(TABLE[0x32].clauses["cycles"])
 cycles_softmax = kernel(TABLE[0x33].clauses["cycles"])
 cycles_lrn = kernel(TABLE[0x34].clauses["cycles"])
+cycles_mean_fixed = cycles_mean
 cycles_requantize16 = cycles_requantize
 cycles_add16 = cycles_requantize
 cycles_mul16 = cycles_requantize
@@ -63,6 +64,7 @@ touches_avg_pool = touches_max_pool
 touches_mean = kernel(TABLE[0x32].clauses["touches"])
 touches_softmax = kernel(TABLE[0x33].clauses["touches"])
 touches_lrn = kernel(TABLE[0x34].clauses["touches"])
+touches_mean_fixed = touches_mean
 touches_conv16 = kernel(TABLE[0x50].clauses["touches"])
 touches_depthwise16 = kernel(TABLE[0x51].clauses["touches"])
 touches_requantize16 = kernel(TABLE[0x52].clauses["touches"])
@@ -89,6 +91,7 @@ events_avg_pool = events_max_pool
 events_mean = kernel(TABLE[0x32].clauses["events"])
 events_softmax = kernel(TABLE[0x33].clauses["events"])
 events_lrn = kernel(TABLE[0x34].clauses["events"])
+events_mean_fixed = kernel(TABLE[0x35].clauses["events"])
 events_requantize16 = kernel(TABLE[0x52].clauses["events"])
 events_add16 = kernel(TABLE[0x53].clauses["events"])
 events_mul16 = events_add16
@@ -128,6 +131,8 @@ def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
             out[i, 0], out[i, 1], out[i, 2] = cycles_softmax(c, rows[i, 4], rows[i, 5])
         elif opcode == 0x34:
             out[i, 0], out[i, 1], out[i, 2] = cycles_lrn(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x35:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_mean_fixed(c, rows[i, 2], rows[i, 3])
         elif opcode == 0x52:
             out[i, 0], out[i, 1], out[i, 2] = cycles_requantize16(c, rows[i, 4], rows[i, 5])
         elif opcode == 0x53:
@@ -187,6 +192,8 @@ def touches(opcodes: Ints, rows: Ints, out: Ints, count: Ints) -> None:
             count[i] = touches_softmax(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
         elif opcode == 0x34:
             count[i] = touches_lrn(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
+        elif opcode == 0x35:
+            count[i] = touches_mean_fixed(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
         elif opcode == 0x50:
             count[i] = touches_conv16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17])
         elif opcode == 0x51:
@@ -246,6 +253,8 @@ def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) ->
             events_softmax(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x34:
             events_lrn(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x35:
+            events_mean_fixed(counts[layers[i]], c, rows[i, 2], rows[i, 3])
         elif opcode == 0x52:
             events_requantize16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x53:

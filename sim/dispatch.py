@@ -10,7 +10,7 @@ from accelc.sim.jit import entry
 from accelc.sim.kernels.dma import load, load_weights, store
 from accelc.sim.kernels.mac import conv, depthwise
 from accelc.sim.kernels.normalize import lrn, softmax
-from accelc.sim.kernels.pool import avg_pool, max_pool, mean
+from accelc.sim.kernels.pool import avg_pool, max_pool, mean, mean_fixed
 from accelc.sim.kernels.vector import add, drain, lookup, mul, requantize, requantize_fixed
 from accelc.sim.kernels.wide import conv16, depthwise16, requantize16
 from accelc.sim.kernels.wide_vector import add16, curve16, lines16, mul16
@@ -68,6 +68,8 @@ def execute(  # noqa: C901
             softmax(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], reals[i, 14], rows[i, 8])
         elif opcode == 0x34:
             lrn(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24], rows[i, 13], rows[i, 14])
+        elif opcode == 0x35:
+            mean_fixed(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
         elif opcode == 0x50:
             conv16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
         elif opcode == 0x51:

@@ -10,7 +10,7 @@ import numpy as np
 
 from accelc.chip.timing import Timing
 from accelc.isa import events as ev
-from accelc.isa.core import F32, S12, U8, U12, U16, U24, ActAddr, Array, Memory, Queue, instruction
+from accelc.isa.core import F32, S12, U8, U12, U16, U24, U32, ActAddr, Array, Memory, Queue, instruction
 
 
 @instruction(0x30, Queue.VECTOR)
@@ -206,5 +206,57 @@ def _(pixels: int, n: int) -> str:
 @mean.events
 def _(e: Array, c: Timing, pixels: int, n: int) -> None:
     e[ev.VECTOR_OP] += (pixels + 3) * n
+    e[ev.ACT_READ_BYTES] += pixels * n
+    e[ev.ACT_WRITE_BYTES] += n
+
+
+@instruction(0x35, Queue.VECTOR)
+def mean_fixed(
+    m: Memory,
+    src: ActAddr,
+    src_col: U16,
+    pixels: U24,
+    n: U16,
+    dst: ActAddr,
+    multiplier: U32,
+    shift: S12,
+    zero_src: U8,
+    zero_dst: U8,
+) -> None:
+    """act[dst + j] = clip(rounding_shift(high_mul(sum_p act[src + p*src_col + j] - zero_src, multiplier), shift) + zero_dst, 0, 255).
+
+    `high_mul` and the shift are those of requantize_fixed: to the left, before the product, where it is negative.
+    """
+    for j in range(n):
+        total = 0
+        for p in range(pixels):
+            total += int(m.act[src + p * src_col + j]) - zero_src
+        right = max(shift, 0)
+        left = max(-shift, 0)
+        product = ((((total << left) + 0x80000000) & 0xFFFFFFFF) - 0x80000000) * multiplier
+        upper = product + (1073741824 if product >= 0 else 1 - 1073741824)
+        doubled = upper >> 31 if upper >= 0 else -((-upper) >> 31)
+        mask = (1 << right) - 1
+        threshold = (mask >> 1) + (1 if doubled < 0 else 0)
+        value = (doubled >> right) + (1 if (doubled & mask) > threshold else 0)
+        m.act[dst + j] = min(max(value + zero_dst, 0), 255)
+
+
+@mean_fixed.rule
+def _(pixels: int, n: int, multiplier: int, shift: int) -> str:
+    if not (pixels and n):
+        return f"pixels={pixels} and n={n} must be at least 1"
+    if multiplier >= 1 << 31:
+        return f"multiplier={multiplier} must be below 2^31"
+    return "" if -31 <= shift <= 31 else f"shift={shift} must lie in -31 to 31"
+
+
+mean_fixed.cycles(mean.clauses["cycles"])
+mean_fixed.touches(mean.clauses["touches"])
+
+
+@mean_fixed.events
+def _(e: Array, c: Timing, pixels: int, n: int) -> None:
+    e[ev.VECTOR_OP] += (pixels + 4) * n
     e[ev.ACT_READ_BYTES] += pixels * n
     e[ev.ACT_WRITE_BYTES] += n

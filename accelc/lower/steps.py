@@ -12,6 +12,7 @@ import numpy.typing as npt
 from accelc.arithmetic import (
     add_constants,
     clamp_bounds,
+    fixed_multiplier,
     global_average_scale,
     lrn_constants,
     mul_scale,
@@ -19,14 +20,14 @@ from accelc.arithmetic import (
     table,
 )
 from accelc.errors import ScheduleError
-from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
+from accelc.graph import ELEMENTWISE, TABLE_OPS, WIDE, Layer
+from accelc.lower import wide
 from accelc.lower.emitter import Slots
 from accelc.lower.pack import excess, quant_of, stored_constant, stored_table, stored_zero
 from accelc.lower.places import Places
-from accelc.schedule.geometry import channel_pitch
 from accelc.schedule.stages import Stage
 from accelc.schedule.tiling import Block
-from accelc.schedule.views import View
+from accelc.schedule.views import View, round_up
 
 if TYPE_CHECKING:
     from accelc.lower.tile import MapTile, Need, TileStage
@@ -59,7 +60,7 @@ class StepTable:
 
     def room(self, channels: int) -> int:
         """Return the bytes for a block of so many channels."""
-        return int(self.data.shape[-1]) * (channels if self.per_channel else 1)
+        return round_up(int(self.data.shape[-1]) * (channels if self.per_channel else 1), 64)
 
 
 def step_tables(places: Places, stage: Stage) -> dict[str, StepTable]:
@@ -67,10 +68,13 @@ def step_tables(places: Places, stage: Stage) -> dict[str, StepTable]:
     graph, found = places.graph, {}
     for step in stage.steps:
         source, result = graph.tensors[step.inputs[0]], graph.tensors[step.outputs[0]]
-        if step.op in TABLE_OPS:
+        if step.op in TABLE_OPS and result.dtype == WIDE:
+            data = wide.function_table(graph, step)
+            found[step.name] = StepTable(data, data.ndim == 2)
+        elif step.op in TABLE_OPS:
             data = stored_table(table(graph, step), result)
             found[step.name] = StepTable(data, data.ndim == 2)
-        elif step.op == "softmax":
+        elif step.op == "softmax" and result.dtype != WIDE:
             values = softmax_table(quant_of(source), source.shape[1])
             found[step.name] = StepTable(values.astype("<i4").view(np.uint8), False)
     return found
@@ -81,7 +85,7 @@ def load_table(stage: TileStage, step: Layer, block: Block) -> int:
     entry = stage.tables[step.name]
     if entry.at < 0:
         entry.at = stage.table_at
-        stage.table_at += -(-entry.room(stage.t.channels) // 64) * 64
+        stage.table_at += entry.room(stage.t.channels)
     key = block.first if entry.per_channel else 0
     if entry.held != key:
         rows = entry.data[block.first : block.first + block.count] if entry.per_channel else entry.data
@@ -110,24 +114,33 @@ def _result(stage: TileStage, index: int, block: Block, current: Current) -> Cur
     """Return where a step of one pixel each writes: in place, unless the tile is the source's slot."""
     if not current.loaded:
         return current
-    return Current(stage.target(index), current.rows, current.cols, channel_pitch(block.count))
+    return Current(stage.target(index), current.rows, current.cols, stage.g.pitch(block.count))
 
 
 def _lookup(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
     at = load_table(stage, step, block)
     to = _result(stage, index, block, current)
-    stage.emitter.emit(
-        "lookup",
-        src=current.at,
-        src_col=current.pitch,
-        dst=to.at,
-        dst_col=to.pitch,
-        pixels=current.pixels,
-        n=block.count,
-        table=at,
-        per_channel=int(stage.tables[step.name].per_channel),
-    )
+    common = _from_to(current, to, block)
+    per_channel = int(stage.tables[step.name].per_channel)
+    if not stage.wide:
+        stage.emitter.emit("lookup", **common, table=at, per_channel=per_channel)
+        return to
+    name, bounds = wide.function_bounds(stage.graph, step)
+    place = {"table": at} if name == "curve16" else {"params": at, "per_channel": per_channel}
+    stage.emitter.emit(name, **common, **place, **bounds)
     return to
+
+
+def _from_to(current: Current, to: Current, block: Block) -> dict[str, int]:
+    """Return the operands of an instruction from one tile to another, pixel by pixel."""
+    return {
+        "src": current.at,
+        "src_col": current.pitch,
+        "dst": to.at,
+        "dst_col": to.pitch,
+        "pixels": current.pixels,
+        "n": block.count,
+    }
 
 
 def _elementwise(
@@ -150,7 +163,8 @@ def _elementwise(
         "pixels": current.pixels,
         "n": block.count,
     }
-    stage.emitter.emit("mul" if step.op == "mul" else "add", **common, **_constants(stage, step))
+    constants = wide.element_operands(stage.graph, step) if stage.wide else _constants(stage, step)
+    stage.emitter.emit(stage.form("mul" if step.op == "mul" else "add"), **common, **constants)
     return to
 
 
@@ -204,7 +218,7 @@ def _load_other(
         return stage.load(slot, view, name, image, single, block.first, block.count, 0), 0
     sn, sh, sw = view.strides
     view = replace(view, strides=(sn, sh if h > 1 else 0, sw if w > 1 else 0))
-    return stage.load(slot, view, name, image, mid, block.first, block.count, 0), channel_pitch(block.count)
+    return stage.load(slot, view, name, image, mid, block.first, block.count, 0), stage.g.pitch(block.count)
 
 
 def _other_view(stage: TileStage, name: str) -> View:
@@ -220,7 +234,7 @@ def _window(stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Nee
     rows, cols = tile.bottom - tile.top, tile.right - tile.left
     need_rows = pool[0].needs(tile.top, tile.bottom, height)
     need_cols = pool[1].needs(tile.left, tile.right, width)
-    to = Current(stage.out.claim(object()), rows, cols, channel_pitch(block.count))
+    to = Current(stage.out.claim(object()), rows, cols, stage.g.pitch(block.count))
     common = {
         "src": current.at,
         "src_row": current.cols * current.pitch,
@@ -242,56 +256,58 @@ def _window(stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Nee
         "dst_col": to.pitch,
     }
     if step.op != "avg_pool":
-        stage.emitter.emit("max_pool", **common)
+        stage.emitter.emit(stage.form("max_pool"), **common)
         return to
     x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
     bottom = right = -1
     if step.attrs["count_include_pad"]:
         bottom = pool[0].after if mid.rows[1] == height else 0
         right = pool[1].after if mid.cols[1] == width else 0
+    zeros = {"zero_src": stored_zero(x), "zero_dst": stored_zero(y), "excess_dst": excess(y)}
     stage.emitter.emit(
-        "avg_pool",
+        stage.form("avg_pool"),
         **common,
         bottom=bottom,
         right=right,
         scale_src=float(quant_of(x).scale),
         scale_dst=float(quant_of(y).scale),
-        zero_src=stored_zero(x),
-        zero_dst=stored_zero(y),
-        excess_dst=excess(y),
+        **({} if stage.wide else zeros),
     )
     return to
 
 
 def _mean(stage: TileStage, step: Layer, block: Block, current: Current) -> Current:
     x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
-    to = Current(stage.out.claim(object()), 1, 1, channel_pitch(block.count))
+    to = Current(stage.out.claim(object()), 1, 1, stage.g.pitch(block.count))
+    common: dict[str, int] = {
+        "src": current.at,
+        "src_col": current.pitch,
+        "pixels": current.pixels,
+        "n": block.count,
+        "dst": to.at,
+    }
     scale = global_average_scale(quant_of(x), quant_of(y), current.pixels)
-    stage.emitter.emit(
-        "mean",
-        src=current.at,
-        src_col=current.pitch,
-        pixels=current.pixels,
-        n=block.count,
-        dst=to.at,
-        scale=float(scale),
-        zero_src=stored_zero(x),
-        zero_dst=stored_zero(y),
-    )
+    if stage.wide:
+        stage.emitter.emit("mean16", **common, scale=float(scale))
+        return to
+    common |= {"zero_src": stored_zero(x), "zero_dst": stored_zero(y)}
+    if stage.emitter.chip.requantization == "fixed":
+        multiplier, shift = fixed_multiplier(float(quant_of(x).scale) / (float(quant_of(y).scale) * current.pixels))
+        stage.emitter.emit("mean_fixed", **common, multiplier=multiplier, shift=shift)
+        return to
+    stage.emitter.emit("mean", **common, scale=float(scale))
     return to
 
 
 def _across_channels(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
     x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
     to = _result(stage, index, block, replace(current, loaded=True))
-    common = {
-        "src": current.at,
-        "src_col": current.pitch,
-        "dst": to.at,
-        "dst_col": to.pitch,
-        "pixels": current.pixels,
-        "n": block.count,
-    }
+    common = _from_to(current, to, block)
+    if stage.wide:
+        scales = {"scale_src": float(quant_of(x).scale), "scale_dst": float(quant_of(y).scale)}
+        more = scales if step.op == "softmax" else wide.lrn_operands(stage.graph, step)
+        stage.emitter.emit(stage.form(step.op), **common, **more)
+        return to
     if step.op == "softmax":
         at = load_table(stage, step, block)
         stage.emitter.emit("softmax", **common, table=at, scale_dst=float(quant_of(y).scale), zero_dst=stored_zero(y))

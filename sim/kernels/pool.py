@@ -7,7 +7,7 @@ import numpy as np
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
 from accelc.sim.kernels.ir import rint
-from accelc.sim.kernels.vector import FAR
+from accelc.sim.kernels.vector import FAR, fixed
 
 CHUNK = 64  # channels whose sums are kept at a time
 
@@ -91,3 +91,19 @@ def mean(
     for j in range(n):
         real = np.float32(sums[j] - pixels * zero_src) * scale
         m.act[dst + j] = np.uint8(np.int32(rint(min(max(real, least), most))) + np.int32(zero_dst))
+
+
+@kernel
+def mean_fixed(
+    m: Memory, src: int, src_col: int, pixels: int, n: int, dst: int, multiplier: int, shift: int, zero_src: int,
+    zero_dst: int,
+) -> None:
+    """Mean of each channel over all pixels by a multiplier and a shift."""
+    sums = np.zeros(n, np.int64)
+    for p in range(pixels):
+        values = m.act[src + p * src_col : src + p * src_col + n]
+        for j in range(n):
+            sums[j] += np.int64(values[j])
+    for j in range(n):
+        value = fixed(sums[j] - pixels * zero_src, multiplier, shift) + zero_dst
+        m.act[dst + j] = np.uint8(min(max(value, 0), 255))

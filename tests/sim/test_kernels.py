@@ -285,6 +285,17 @@ def test_mean(pixels: int, n: int, scale: float, zero_src: int, zero_dst: int, k
     check(by_name("mean"), memory(15, kind), operands | more)
 
 
+@cases
+@given(small(1, 60), small(1, 70), small(0, (1 << 31) - 1), small(-31, 31), small(0, 255), small(0, 255), KINDS)
+def test_mean_fixed(
+    pixels: int, n: int, multiplier: int, shift: int, zero_src: int, zero_dst: int, kind: str
+) -> None:
+    """An exact sum, one multiplier and shift."""
+    operands = {"src": 4, "src_col": n, "pixels": pixels, "n": n, "dst": 5000, "multiplier": multiplier}
+    more = {"shift": shift, "zero_src": zero_src, "zero_dst": zero_dst}
+    check(by_name("mean_fixed"), memory(15, kind), operands | more)
+
+
 NORMS = {"src": 3, "dst": 3001}
 
 
