@@ -14,7 +14,7 @@ from accelc import models
 from accelc.chip import Chip, load_chip
 from accelc.errors import InputError, ModelError
 from accelc.frontend import import_onnx
-from accelc.graph import Graph
+from accelc.graph import BYTES, WIDE, Graph
 from accelc.lower import lower
 from accelc.passes import simplify
 from accelc.program import Program
@@ -33,7 +33,7 @@ class Options:
     """Everything but model and chip that a compilation depends on; the defaults are the command line's.
 
     `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
-    calibration samples used when `samples` is None.
+    calibration samples used when `samples` is None. `activations` is the type on chips of 8-bit operands.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -107,24 +107,40 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     yield (done := replace(done, graph=(graph := simplify(imported))))
 
     progress("quantize")
-    quantized = quantize(
+    yield (done := replace(done, quantized=_quantized(graph, chip, options)))
+
+    yield from _target(done, progress)
+
+
+def _quantized(graph: Graph, chip: Chip, options: Options) -> Graph:
+    """Return the graph quantized to the chip's operands; a chip of 16 bits takes int16 whatever the options ask."""
+    wide = chip.array.operand_bits == 16
+    if wide and (narrow := sorted({t.dtype for t in graph.tensors.values() if t.dtype in BYTES})):
+        raise ModelError(
+            f"model '{graph.name}' is quantized to {' and '.join(narrow)}, but chip '{chip.name}' multiplies 16-bit "
+            "operands; the float model, which is quantized to int16 for it, would work"
+        )
+    return quantize(
         graph,
         options.samples,
         seed=options.seed,
-        activations=options.activations,
+        activations=WIDE if wide else options.activations,
         calibration=options.calibration,
     )
-    yield (done := replace(done, quantized=quantized))
-
-    yield from _target(done, progress)
 
 
 def retarget(
     compiled: Compiled, chip: Chip, *, dataflow: str, objective: str, progress: Progress = lambda _: None
 ) -> Compiled:
-    """Return a quantized model scheduled and lowered for another chip or dataflow, its front half compiled once."""
+    """Return a quantized model scheduled and lowered for another chip or dataflow, its front half compiled once.
+
+    For a chip of other operands it is quantized again.
+    """
     options = replace(compiled.options, dataflow=dataflow, objective=objective)
-    return list(_target(replace(compiled, chip=chip, options=options), progress))[-1]
+    moved = replace(compiled, chip=chip, options=options)
+    if compiled.graph is not None and chip.array.operand_bits != compiled.chip.array.operand_bits:
+        moved = replace(moved, quantized=_quantized(compiled.graph, chip, options))
+    return list(_target(moved, progress))[-1]
 
 
 def _target(done: Compiled, progress: Progress) -> Iterator[Compiled]:

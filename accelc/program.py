@@ -20,9 +20,9 @@ VERSION = 2  # 2: addresses of act and wgt have 28 bits
 class Port:
     """A tensor in DRAM as the outside sees it.
 
-    `shape` and `dtype` (float32, int8, uint8 or int32) are the model's; `stored` (int8, uint8 or int32) with `scale`
+    `shape` and `dtype` (float32 or a stored type) are the model's; `stored` (int8, uint8, int16 or int32) with `scale`
     and `zero_point` is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes
-    from pixel to pixel; int8 in excess-128 form, int32 little-endian.
+    from pixel to pixel; int8 in excess-128 form, int16 and int32 little-endian.
     """
 
     name: str

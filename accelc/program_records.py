@@ -164,7 +164,8 @@ def _check_memory(program: Program) -> None:
 
 
 def _check_port(port: Port) -> None:
-    if port.dtype not in ("float32", "int8", "uint8", "int32") or port.stored not in ("int8", "uint8", "int32"):
+    stored = ("int8", "uint8", "int16", "int32")
+    if port.dtype not in ("float32", *stored) or port.stored not in stored:
         raise ProgramError(f"port '{port.name}': dtype {port.dtype} stored as {port.stored} is unknown")
     if not math.isfinite(port.scale):
         raise ProgramError(f"port '{port.name}': scale={port.scale} is not finite")

@@ -15,8 +15,9 @@ from accelc.program import Port
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
-RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-2147483648, 2147483647)}
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-2147483648, 2147483647)}
 EXCESS = {"int8": 128, "uint8": 0}
+WORDS = {"int16": "<i2", "int32": "<i4"}
 
 
 def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]) -> None:
@@ -67,8 +68,8 @@ def write_port(dram: Bytes, port: Port, integers: Array) -> None:
     """Write integers of the model's shape to the port's place in DRAM."""
     n, h, w, c = port.extents
     pixels = integers.reshape(n, c, h, w).transpose(0, 2, 3, 1)
-    if port.stored == "int32":
-        window(dram, port)[...] = np.ascontiguousarray(pixels, "<i4").view(np.uint8)
+    if port.stored in WORDS:
+        window(dram, port)[...] = np.ascontiguousarray(pixels, WORDS[port.stored]).view(np.uint8)
     else:
         # An int8 value plus 128 is the same byte with its top bit turned.
         np.bitwise_xor(pixels.view(np.uint8), np.uint8(EXCESS[port.stored]), out=window(dram, port))
@@ -77,8 +78,9 @@ def write_port(dram: Bytes, port: Port, integers: Array) -> None:
 def read_port(dram: Bytes, port: Port) -> Array:
     """Return the integers at the port's place in DRAM, in the model's shape and the stored type."""
     held = window(dram, port)
-    if port.stored == "int32":
-        pixels = np.ascontiguousarray(held).view("<i4").astype(np.int32, copy=False)
+    if port.stored in WORDS:
+        # A copy: what was read must not change when the machine reuses the bytes.
+        pixels = held.copy().view(WORDS[port.stored]).astype(port.stored, copy=False)
     else:
         pixels = np.bitwise_xor(held, np.uint8(EXCESS[port.stored])).view(port.stored)
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).reshape(port.shape)
@@ -93,7 +95,7 @@ def read_values(dram: Bytes, port: Port) -> Array:
 def window(dram: Bytes, port: Port) -> Bytes:
     """Return the port's bytes in DRAM as [n, h, w, channel bytes]."""
     n, h, w, c = port.extents
-    held = c * (4 if port.stored == "int32" else 1)
+    held = c * np.dtype(port.stored).itemsize
     if math.prod(port.shape) != n * h * w * c or port.pitch < held:
         raise ProgramError(f"'{port.name}': shape {port.shape} is not {port.extents} with pitch {port.pitch}")
     if port.address < 0 or port.address + port.bytes > dram.size:

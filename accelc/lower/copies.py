@@ -10,7 +10,8 @@ from itertools import product
 import numpy as np
 
 from accelc.arithmetic import quantize_array, table
-from accelc.graph import Array, Layer
+from accelc.errors import ScheduleError
+from accelc.graph import WIDE, Array, Layer
 from accelc.lower.pack import excess, quant_of, stored_constant, stored_table
 from accelc.lower.places import Places
 from accelc.schedule.stages import Stage, copied_inputs
@@ -54,8 +55,13 @@ def lower_copy(places: Places, stage: Stage) -> None:
     else:
         _reshape(places, before, view, (source.shape, strides), (out.shape, targets), _requantizing(places, layer))
         return
-    loops = [Loop(e, s, t) for e, s, t in zip(shape, strides, targets, strict=True)]
+    loops = [Loop(e, s, t) for e, s, t in zip(shape, strides, targets, strict=True)] + [_element(view)]
     _move(places, places.address(before) + start, places.address(view) + into, loops, _requantizing(places, layer))
+
+
+def _element(view: View) -> Loop:
+    """Return the loop over the bytes of one element."""
+    return Loop(view.element_bytes, 1, 1)
 
 
 def _requantizing(places: Places, layer: Layer, source: str = "") -> Array | None:
@@ -63,6 +69,11 @@ def _requantizing(places: Places, layer: Layer, source: str = "") -> Array | Non
     x, y = places.graph.tensors[source or layer.inputs[0]], places.graph.tensors[layer.outputs[0]]
     if same_quant(x.quant, y.quant) and x.dtype == y.dtype:
         return None
+    if WIDE in (x.dtype, y.dtype):
+        raise ScheduleError(
+            f"layer '{layer.name}' ({layer.op}): '{x.name}' has another scale than '{y.name}', and 16-bit elements "
+            "keep theirs when moved; a requantize layer before it works"
+        )
     change = Layer(layer.name, "requantize", (x.name,), (y.name,))
     return stored_table(table(places.graph, change), y)
 
@@ -79,7 +90,8 @@ def _concat(places: Places, layer: Layer, view: View) -> None:
             rank = len(part.shape)
             steps = zip(part.shape, strides_by_axis(source, rank), strides_by_axis(place, rank), strict=True)
             change = _requantizing(places, layer, name)
-            _move(places, places.address(source), places.address(place), [Loop(*s) for s in steps], change)
+            loops = [*(Loop(*s) for s in steps), _element(view)]
+            _move(places, places.address(source), places.address(place), loops, change)
         at += part.shape[axis]
 
 
@@ -93,9 +105,10 @@ def _fill(places: Places, layer: Layer, view: View) -> None:
     out = places.graph.tensors[layer.outputs[0]]
     value = int(quantize_array(np.asarray(layer.attrs["value"]), quant_of(out), out.dtype)) + excess(out)
     n, h, w, c = view.extents
-    address = places.emitter.constants.add(np.full(c, value, np.uint8))
+    size = view.element_bytes
+    address = places.emitter.constants.add(np.full(c, value, np.int16 if size > 1 else np.uint8))
     sn, sh, sw = view.strides
-    loops = [Loop(n, 0, sn), Loop(h, 0, sh), Loop(w, 0, sw), Loop(c, 1, 1)]
+    loops = [Loop(n, 0, sn), Loop(h, 0, sh), Loop(w, 0, sw), Loop(c * size, 1, 1)]
     _move(places, address, places.address(view), loops, None)
 
 
@@ -110,6 +123,7 @@ def _reshape(
     """Move elements in row-major order; extents that do not divide each other are walked one by one."""
     loops, left, right = _refine(list(zip(*source, strict=True)), list(zip(*target, strict=True)))
     offsets = zip(_offsets(left), _offsets(right), strict=True)
+    loops.append(_element(after))
     for start, into in offsets:
         _move(places, places.address(before) + start, places.address(after) + into, loops, change)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.arithmetic import centered_weights, fixed_multipliers, folded_bias, requantize_scales
-from accelc.graph import Graph, Layer, Quant, Tensor, nhwc
+from accelc.graph import WIDE, Graph, Layer, Quant, Tensor, nhwc
 from accelc.schedule.cost import merges_taps
 from accelc.schedule.geometry import BLOCK, GRANULE, Geometry
 from accelc.schedule.tiling import Block
@@ -16,6 +16,7 @@ from accelc.schedule.views import View, round_up
 
 Bytes = npt.NDArray[np.int8]
 Wide = npt.NDArray[np.int16]
+_STORED = {1: "<i1", 2: "<i2"}  # weights by their bytes
 
 
 def excess(tensor: Tensor) -> int:
@@ -44,7 +45,7 @@ class Weights:
             centered = centered[:, :, None, None]
         source = graph.tensors[layer.inputs[0]]
         bias = graph.tensors[layer.inputs[2]].data if len(layer.inputs) > 2 and layer.inputs[2] else None
-        self.bias = folded_bias(centered, bias, stored_zero(source))
+        self.bias = _bias(centered, bias, source)
         self._geometry = g
         self.dense = self._arrange(centered, layer, view)
 
@@ -55,12 +56,12 @@ class Weights:
             return w
         taps_last = np.ascontiguousarray(w.transpose(0, 2, 3, 1))
         if g.taps == 1 and taps_last.shape[1] * taps_last.shape[2] > 1:  # the whole map read as one vector
-            spread = np.zeros((*taps_last.shape[:3], view.pitch), np.int16)
+            spread = np.zeros((*taps_last.shape[:3], view.pitch // view.element_bytes), np.int16)
             spread[..., : taps_last.shape[3]] = taps_last
             taps_last = spread.reshape(len(w), 1, 1, -1)
         return _join_groups(taps_last, layer.attrs.get("group", 1), g)
 
-    def tile(self, block: Block, first: int, depth: int, pitch: int, kernel: tuple[int, int]) -> bytes:
+    def tile(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> bytes:
         """Return the packed bytes of a block of outputs over `depth` input channels from `first`, all parts in turn.
 
         `kernel` are the kernel's rows [first, end) that the tile holds.
@@ -68,9 +69,10 @@ class Weights:
         g = self._geometry
         if g.depthwise:
             part = self.dense[block.first : block.first + block.count, 0]
-            return part.transpose(1, 2, 0).astype(np.int8).tobytes()
+            return part.transpose(1, 2, 0).astype(_STORED[g.element_bytes]).tobytes()
         chosen = self._block(block)[:, :, slice(*kernel), :, first : first + depth]
-        return b"".join(_pack(part, pitch, merges_taps(g, block)) for part in _parts(chosen, g.parts))
+        parts = _parts(chosen, g.parts) if g.element_bytes == 1 else [chosen.astype("<i2")]
+        return b"".join(_pack(part, g.lanes(depth), merges_taps(g, block)) for part in parts)
 
     def _block(self, block: Block) -> Wide:
         g = self._geometry
@@ -78,6 +80,13 @@ class Weights:
         if block.groups > 1 or block.count == g.group_out:
             return self.dense[group : group + block.groups]
         return self.dense[group : group + 1, start : start + block.count]
+
+
+def _bias(weights: Wide, bias: npt.NDArray[Any] | None, source: Tensor) -> npt.NDArray[Any]:
+    """Return the integers that start the sums: int32 with the zero point folded in, or int64 for 16-bit operands."""
+    if source.dtype != WIDE:
+        return folded_bias(weights, bias, stored_zero(source))
+    return np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64)
 
 
 def _join_groups(w: Wide, group: int, g: Geometry) -> Wide:
@@ -106,14 +115,18 @@ def _parts(w: Wide, parts: int) -> list[Bytes]:
     return found
 
 
-def _pack(w: Bytes, pitch: int, merge: bool) -> bytes:
-    """Return [group][n/16][tap][depth/4][16][4]; inputs are padded to `pitch` a tap when taps merge, else to fours."""
+def _pack(w: Bytes | Wide, lanes: int, merge: bool) -> bytes:
+    """Return [group][n/16][tap][depth/4][16][4], or 2 for 4 in 16 bits.
+
+    Inputs are padded to `lanes` a tap when taps merge, else to that granule.
+    """
     groups, outputs, rows, cols, inputs = w.shape
-    depth = pitch if merge else round_up(inputs, GRANULE)
-    full = np.zeros((groups, round_up(outputs, BLOCK), rows, cols, depth), np.int8)
+    granule = GRANULE // w.itemsize
+    depth = lanes if merge else round_up(inputs, granule)
+    full = np.zeros((groups, round_up(outputs, BLOCK), rows, cols, depth), w.dtype)
     full[:, :outputs, :, :, :inputs] = w
     taps, deep = (rows, cols * depth) if merge else (rows * cols, depth)
-    blocks = full.reshape(groups, -1, BLOCK, taps, deep // GRANULE, GRANULE)
+    blocks = full.reshape(groups, -1, BLOCK, taps, deep // granule, granule)
     return blocks.transpose(0, 1, 3, 4, 2, 5).tobytes()
 
 
@@ -129,16 +142,17 @@ def requantize_params(graph: Graph, layer: Layer, weights: Weights, block: Block
         columns += fixed_multipliers(*quants, len(weights.bias))
         return b"".join(c[chosen].astype("<i4").tobytes() for c in columns)
     scales = requantize_scales(*quants, len(weights.bias))
-    return columns[0][chosen].astype("<i4").tobytes() + scales[chosen].astype("<f4").tobytes()
+    start = columns[0][chosen].astype("<i8" if y.dtype == WIDE else "<i4")
+    return start.tobytes() + scales[chosen].astype("<f4").tobytes()
 
 
-def stored_constant(tensor: Tensor, channels: int) -> npt.NDArray[np.uint8]:
-    """Return a constant operand as stored bytes [n, h, w, channels], one channel repeated if need be."""
+def stored_constant(tensor: Tensor, channels: int) -> npt.NDArray[np.uint8 | np.int16]:
+    """Return a constant operand as stored elements [n, h, w, channels], one channel repeated if need be."""
     assert tensor.data is not None
     n, h, w, c = nhwc(tensor.shape)
     values = tensor.data.astype(np.int16) + excess(tensor)
-    bytes_ = values.astype(np.uint8).reshape(n, c, h, w).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(np.broadcast_to(bytes_, (n, h, w, max(c, channels))))
+    stored = values.astype("<i2" if tensor.dtype == WIDE else np.uint8).reshape(n, c, h, w).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(np.broadcast_to(stored, (n, h, w, max(c, channels))))
 
 
 def stored_table(values: npt.NDArray[Any], result: Tensor) -> npt.NDArray[np.uint8]:

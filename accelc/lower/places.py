@@ -31,14 +31,15 @@ class Places:
             return view.offset
         return ACTIVATIONS + self._offsets[view.region] + view.offset
 
-    def constant_view(self, name: str, data: npt.NDArray[np.uint8]) -> View:
-        """Return the view of a constant operand's stored bytes [n, h, w, c], put among the constants on first use."""
+    def constant_view(self, name: str, data: npt.NDArray[np.uint8 | np.int16]) -> View:
+        """Return the view of a constant operand's stored elements [n, h, w, c], put in place on first use."""
         key = (name, data.shape[3])
         if key not in self._constants:
             n, h, w, c = data.shape
-            pitch = round_up(c, PITCH)
+            pitch = round_up(c * data.itemsize, PITCH)
             padded = np.zeros((n, h, w, pitch), np.uint8)
-            padded[..., :c] = data
+            padded[..., : c * data.itemsize] = data.view(np.uint8)
             strides = (h * w * pitch, w * pitch, pitch)
-            self._constants[key] = View(CONSTANTS, self.emitter.constants.add(padded), (n, h, w, c), strides)
+            address = self.emitter.constants.add(padded)
+            self._constants[key] = View(CONSTANTS, address, (n, h, w, c), strides, data.itemsize)
         return self._constants[key]

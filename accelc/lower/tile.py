@@ -14,7 +14,7 @@ from accelc.lower.places import Places
 from accelc.lower.steps import Current, lower_step, step_tables
 from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
-from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch, flatten_map, fold_batch
+from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint, kernel_cuts
 from accelc.schedule.views import View, round_up
@@ -74,6 +74,15 @@ class TileStage:
         self._weights_at = 0
         self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
 
+    @property
+    def wide(self) -> bool:
+        """Whether the stage's elements have 16 bits."""
+        return self.g.element_bytes == 2
+
+    def form(self, name: str) -> str:
+        """Return the name of an instruction for the stage's elements."""
+        return f"{name}16" if self.wide else name
+
     def _table_room(self) -> int:
         return sum(table.room(self.t.channels) for table in self.tables.values())
 
@@ -119,7 +128,7 @@ class TileStage:
         else:
             self.emitter.layer = self.places.layer_index[self.stage.steps[0].name]
             at = self._load_source(block, tile, mid, 0, block.count, 0)
-            current = Current(at, *mid.frame, channel_pitch(block.count), loaded=True)
+            current = Current(at, *mid.frame, self.g.pitch(block.count), loaded=True)
         for k, step in enumerate(self.stage.steps):
             self.emitter.layer = self.places.layer_index[step.name]
             current = lower_step(self, step, k, block, tile, mid, current)
@@ -148,7 +157,7 @@ class TileStage:
         assert head is not None
         e.layer = self.places.layer_index[head.name]
         rows, cols = mid.frame
-        n = round_up(block.count // block.groups, BLOCK) * block.groups
+        acc_col = round_up(block.count // block.groups, BLOCK) * block.groups * self.g.element_bytes
         acc = self.acc.claim(object())
         source = Need(
             self.g.conv[0].needs(*mid.rows[:2], self.g.source[0]), self.g.conv[1].needs(*mid.cols[:2], self.g.source[1])
@@ -161,8 +170,8 @@ class TileStage:
                 act = self._load_source(
                     block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0]))
                 )
-                self._mac(block, source, (rows, cols), act, acc, n, first, depth, kernel)
-        return self._requantize(head, block, (rows, cols), acc, n, params)
+                self._mac(block, source, (rows, cols), act, acc, acc_col, first, depth, kernel)
+        return self._requantize(head, block, (rows, cols), acc, acc_col, params)
 
     def _tensor(self, name: str) -> Tensor:
         return self.graph.tensors[name]
@@ -179,7 +188,7 @@ class TileStage:
         depth: int,
         kernel: tuple[int, int],
     ) -> None:
-        g, pitch = self.g, channel_pitch(depth)
+        g, pitch = self.g, self.g.pitch(depth)
         dataflow = dataflow_code(self.emitter.chip, self.t.dataflow)
         row = source.frame[1] * pitch
         y, x = g.conv
@@ -196,7 +205,7 @@ class TileStage:
         }
         if g.depthwise:
             self.emitter.emit(
-                "depthwise",
+                self.form("depthwise"),
                 **shape,
                 taps_x=x.kernel,
                 tap_col=x.dilation * pitch,
@@ -207,12 +216,12 @@ class TileStage:
             return
         merged = merges_taps(g, block)
         each = depth // block.groups
-        deep = x.kernel * pitch if merged else channel_pitch(each)
-        n = acc_col // block.groups
-        size_bytes = (kernel[1] - kernel[0]) * x.kernel * n * block.groups * (pitch if merged else channel_pitch(each))
+        deep = x.kernel * g.lanes(depth) if merged else g.lanes(each)
+        n = acc_col // g.element_bytes // block.groups
+        size_bytes = (kernel[1] - kernel[0]) * x.kernel * n * block.groups * (pitch if merged else g.pitch(each))
         for part in range(g.parts):
             self.emitter.emit(
-                "conv",
+                self.form("conv"),
                 **shape,
                 taps_x=1 if merged else x.kernel,
                 tap_col=0 if merged else x.dilation * pitch,
@@ -222,7 +231,7 @@ class TileStage:
                 accumulate=int(first > 0 or kernel[0] > 0 or part > 0),
                 dataflow=dataflow,
                 groups=block.groups,
-                act_group=each if block.groups > 1 else 0,
+                act_group=each * g.element_bytes if block.groups > 1 else 0,
             )
 
     def _load_weights(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> int:
@@ -243,8 +252,8 @@ class TileStage:
             head = self.stage.head
             assert head is not None
             assert self.weights is not None
-            data = self.weights.tile(block, first, depth, channel_pitch(depth), kernel)
-            params_at = round_up(len(data), 4)
+            data = self.weights.tile(block, first, depth, kernel)
+            params_at = round_up(len(data), 4 * self.g.element_bytes)
             data += bytes(params_at - len(data))
             if self.g.depthwise or (first + depth >= block.depth and kernel[1] == self.g.conv[0].kernel):
                 data += requantize_params(self.graph, head, self.weights, block, self.emitter.chip.requantization)
@@ -262,8 +271,11 @@ class TileStage:
             self.emitter.emit("drain", **common, dst_col=4 * block.count)
             return Current(dst, *size, 4 * block.count)
         low, high = clamp_bounds(head.attrs.get("activation"), quant_of(result), result.dtype)
+        pitch = self.g.pitch(block.count)
+        if self.wide:
+            self.emitter.emit("requantize16", **common, dst_col=pitch, low=low, high=high)
+            return Current(dst, *size, pitch)
         name = "requantize" if self.emitter.chip.requantization == "float32" else "requantize_fixed"
-        pitch = channel_pitch(block.count)
         self.emitter.emit(
             name,
             **common,
@@ -292,16 +304,16 @@ class TileStage:
             return found
         at = into.claim(key)
         (y0, y1, top, bottom), (x0, x1, left, right) = need.rows, need.cols
-        pitch = channel_pitch(depth)
+        pitch, element = self.g.pitch(depth), self.g.element_bytes
         whole = depth == view.extents[3] and view.pitch == pitch
         sn, sh, sw = view.strides
         self.emitter.emit(
             "load",
-            src=self.places.address(view) + image * sn + y0 * sh + x0 * sw + channel,
+            src=self.places.address(view) + image * sn + y0 * sh + x0 * sw + channel * element,
             dst=at,
             rows=y1 - y0,
             cols=x1 - x0,
-            bytes=pitch if whole else depth,
+            bytes=pitch if whole else depth * element,
             pad_value=zero,
             src_row=sh,
             src_col=sw,

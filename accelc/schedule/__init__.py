@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
+from accelc.arithmetic_wide import CURVE_OPS
 from accelc.chip import Chip
 from accelc.errors import ScheduleError
-from accelc.graph import TABLE_OPS, Graph, nhwc, verify_quantized
+from accelc.graph import QUANTIZED, TABLE_OPS, Graph, is_wide, nhwc, verify_quantized
 from accelc.schedule.allocate import Placement, lives, place
 from accelc.schedule.cost import Cost, cost_of
 from accelc.schedule.geometry import Geometry, geometry_of
 from accelc.schedule.stages import Stage, cut_stage, prepare
 from accelc.schedule.tiling import Tiling, footprint, tilings
-from accelc.schedule.views import View
+from accelc.schedule.views import View, round_up
 
 OBJECTIVES: Mapping[str, Callable[[Cost], tuple[float, ...]]] = {
     "latency": lambda cost: (cost.cycles, cost.dram_bytes),
@@ -56,11 +57,28 @@ def schedule(graph: Graph, chip: Chip, *, objective: str = "latency", dataflow: 
         offered = ", ".join(chip.array.dataflows)
         raise ScheduleError(f"dataflow '{dataflow}' is not offered by chip '{chip.name}' (auto, {offered})")
     graph, views, stages = prepare(verify_quantized(graph))
+    _check_width(graph, chip)
     dataflows = tuple(chip.array.dataflows) if dataflow == "auto" else (dataflow,)
     search = _Search(graph, views, chip, objective, dataflows)
     plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
     placement = place(lives(graph, views, [plan.stage for plan in plans]))
     return Schedule(graph, chip, dataflow, views, plans, placement)
+
+
+def _check_width(graph: Graph, chip: Chip) -> None:
+    """Raise ScheduleError unless the network is quantized to the chip's operands."""
+    wide, bits = is_wide(graph), chip.array.operand_bits
+    kinds = " and ".join(sorted({t.dtype for t in graph.tensors.values() if t.dtype in QUANTIZED}))
+    if wide != (bits == 16):
+        works = "a float model, which is quantized to int16 for it," if bits == 16 else "int8 or uint8"
+        raise ScheduleError(
+            f"network '{graph.name}' is {kinds}, but chip '{chip.name}' multiplies {bits}-bit operands; "
+            f"{works} would work"
+        )
+    if wide and chip.requantization != "float32":
+        raise ScheduleError(
+            f"chip '{chip.name}': requantization='{chip.requantization}' has no 16-bit rule; 'float32' would work"
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +118,8 @@ class _Search:
 
 def table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
     """Return the bytes of a stage's tables: those shared by all channels, and those each channel adds."""
+    if is_wide(graph):
+        return _wide_table_bytes(graph, stage)
     shared = per_channel = 0
     for step in stage.steps:
         if step.op in TABLE_OPS:
@@ -107,6 +127,18 @@ def table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
             shared, per_channel = shared + 256 * (not by_channel), per_channel + 512 * by_channel
         elif step.op == "softmax":
             shared += 1024
+    return shared, per_channel
+
+
+def _wide_table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
+    """Return the same for 16-bit operands: 257 corners of a curve, or three numbers for each line."""
+    shared = per_channel = 0
+    for step in stage.steps:
+        if step.op in CURVE_OPS:
+            shared += round_up(4 * 257, 64)
+        elif step.op in TABLE_OPS:
+            by_channel = any(graph.tensors[name].elements > 1 for name in step.inputs[1:])
+            shared, per_channel = shared + 64, per_channel + 12 * by_channel
     return shared, per_channel
 
 

@@ -12,7 +12,7 @@ from accelc.chip import Chip, Timing
 from accelc.graph import Graph, Layer, macs
 from accelc.isa import by_name
 from accelc.isa.dataflow import CODES
-from accelc.schedule.geometry import BLOCK, Geometry, channel_pitch
+from accelc.schedule.geometry import BLOCK, Geometry
 from accelc.schedule.tiling import (
     Block,
     Tiling,
@@ -64,7 +64,7 @@ def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], bloc
         return sum(_DEPTHWISE(c, *steps[:2], rows, cols, g.conv[0].kernel, kx, *steps[2:], block.count, code))
     n = round_up(block.count // block.groups, BLOCK)
     merged = merges_taps(g, block)
-    taps_x, deep = (1, kx * channel_pitch(depth)) if merged else (kx, channel_pitch(depth))
+    taps_x, deep = (1, kx * g.lanes(depth)) if merged else (kx, g.lanes(depth))
     heights = Counter(end - first for first, end in kernel_cuts(g, t))
     return g.parts * sum(
         times * sum(_CONV(c, *steps[:2], rows, cols, height, taps_x, deep, *steps[2:], n, code, block.groups))
@@ -95,7 +95,7 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
     dma, moved, first = _traffic(g, t, c, blocks.total(), maps, len(_depths(g, t, block)))
     mid = mid_size(g, t)
     tail = _vector_cycles(g, c, mid[0] * mid[1], t.rows * t.cols, count) + transfer_cycles(
-        c, t.rows, t.cols * t.channels
+        c, t.rows, t.cols * t.channels * g.element_bytes
     )
     mac, vector = mac * g.batch, vector * g.batch
     return Cost(max(mac, vector, dma) + first + tail, mac, vector, dma, moved)
@@ -125,7 +125,7 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: 
     """Return (bus cycles, bytes, cycles of the first loads); a tile already in a slot is not loaded again."""
     src_rows, src_cols = source_size(g, t)
     channels = source_channels(g, t)
-    run = src_cols * channel_pitch(channels) if channels == g.source[2] else channels
+    run = src_cols * g.pitch(channels) if channels == g.source[2] else channels * g.element_bytes
     runs = src_rows if channels == g.source[2] else src_rows * src_cols
     source_loads, weight_loads = _loads(g, t, blocks, maps, depths)
     weight_loads *= len(kernel_cuts(g, t))
@@ -134,16 +134,17 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: 
     weights_once = transfer_cycles(c, 1, weights) if weights else 0
     mid_rows, mid_cols = mid_size(g, t)
     whole = t.channels >= g.mid[2]
-    stores = maps * blocks * _tile_transfer(c, t.rows, t.cols, t.channels, whole)
-    others = maps * blocks * g.others * _tile_transfer(c, mid_rows, mid_cols, t.channels, whole)
-    outputs = maps * blocks * t.rows * t.cols * t.channels * (1 + g.others)
+    pixel = t.channels * g.element_bytes
+    stores = maps * blocks * _tile_transfer(c, t.rows, t.cols, pixel, whole)
+    others = maps * blocks * g.others * _tile_transfer(c, mid_rows, mid_cols, pixel, whole)
+    outputs = maps * blocks * t.rows * t.cols * pixel * (1 + g.others)
     moved = source_loads * runs * run + weight_loads * weights + outputs
     return source_loads * source_once + weight_loads * weights_once + stores + others, moved, source_once + weights_once
 
 
-def _tile_transfer(c: Timing, rows: int, cols: int, channels: int, whole: bool) -> int:
-    """Return the bus cycles of a tile whose pixels adjoin in DRAM only if it holds every channel."""
-    return transfer_cycles(c, rows, cols * channels) if whole else transfer_cycles(c, rows * cols, channels)
+def _tile_transfer(c: Timing, rows: int, cols: int, pixel: int, whole: bool) -> int:
+    """Return the bus cycles of a tile whose pixels of some bytes adjoin in DRAM only if it holds every channel."""
+    return transfer_cycles(c, rows, cols * pixel) if whole else transfer_cycles(c, rows * cols, pixel)
 
 
 def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple[int, int]:

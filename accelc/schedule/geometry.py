@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from accelc.chip import Chip
-from accelc.graph import ELEMENTWISE, Graph, Layer, nhwc
+from accelc.graph import ELEMENTWISE, WIDE, Graph, Layer, nhwc
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS, Stage
 from accelc.schedule.views import View, round_up
 
 BLOCK = 16  # output channels of a weight block (see the conv instruction)
-GRANULE = 4  # input channels are taken in fours
+GRANULE = 4  # bytes in which input channels are taken
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,20 @@ class Geometry:
     folded: bool = False
     flattened: bool = False
     separate_taps: bool = False  # the array reuses what neighboring taps share, so it must see them apart
+    element_bytes: int = 1  # of an activation and of a weight
 
     @property
     def taps(self) -> int:
         """Return the kernel positions of the head."""
         return self.conv[0].kernel * self.conv[1].kernel
+
+    def lanes(self, channels: int) -> int:
+        """Return the elements of a pixel on chip: channels, padded."""
+        return round_up(channels, GRANULE // self.element_bytes)
+
+    def pitch(self, channels: int) -> int:
+        """Return the bytes of a pixel on chip."""
+        return self.lanes(channels) * self.element_bytes
 
 
 def _windows(layer: Layer) -> tuple[Window, Window]:
@@ -126,9 +135,11 @@ def pack_groups(group: int, c: int, k: int, chip: Chip) -> tuple[int, int, int]:
 
 
 def weight_parts(graph: Graph, layer: Layer) -> int:
-    """Return how many int8 tensors the layer's weights less their zero points split into."""
+    """Return how many int8 tensors the layer's weights less their zero points split into; 16-bit weights are one."""
     tensor = graph.tensors[layer.inputs[1]]
     assert tensor.data is not None
+    if tensor.dtype == WIDE:
+        return 1
     low, high = centered_range(tensor.data, tensor.quant.zero_point if tensor.quant else np.int32(0))
     return max(1, math.ceil(max(high / 127, -low / 128)))
 
@@ -163,10 +174,11 @@ def is_whole_map(graph: Graph, layer: Layer, view: View) -> bool:
 
 
 def flatten_map(view: View) -> View:
-    """Return the view of a contiguous map as one pixel with all its bytes as channels, images as rows."""
+    """Return the view of a contiguous map as one pixel with all its elements as channels, images as rows."""
     n, h, w, _ = view.extents
     size = h * w * view.pitch
-    return replace(view, extents=(1, n, 1, size), strides=(n * view.strides[0], view.strides[0], size))
+    strides = (n * view.strides[0], view.strides[0], size)
+    return replace(view, extents=(1, n, 1, size // view.element_bytes), strides=strides)
 
 
 def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chip) -> Geometry:
@@ -177,7 +189,7 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
     _, oh, ow, oc = nhwc(graph.tensors[stage.output].shape)
     head = _head(graph, stage, view, chip)
     if head.flattened:
-        h, w, c = 1, 1, h * w * view.pitch
+        h, w, c = 1, 1, h * w * view.pitch // view.element_bytes
     pool = next((s for s in stage.steps if s.op in (*WINDOW_OPS, *GLOBAL_OPS)), None)
     folded = (oh, ow, mh, mw, h, w) == (1,) * 6 and pool is None and head.taps == 1
     if folded:
@@ -195,6 +207,7 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
         step_work=sum(_step_work(s) for s in stage.steps),
         folded=folded,
         separate_taps=chip.array.organization in ("row_stationary", "neighbor"),
+        element_bytes=view.element_bytes,
     )
 
 
@@ -232,7 +245,8 @@ def _head(graph: Graph, stage: Stage, view: View, chip: Chip) -> Geometry:
     weights, parts = graph.tensors[head.inputs[1]].shape, weight_parts(graph, head)
     if is_whole_map(graph, head, view):
         _, h, w, _ = view.extents
-        return replace(bare, group_in=h * w * view.pitch, group_out=weights[0], parts=parts, flattened=True)
+        inputs = h * w * view.pitch // view.element_bytes
+        return replace(bare, group_in=inputs, group_out=weights[0], parts=parts, flattened=True)
     windows = _conv_windows(head, (weights[2], weights[3]) if len(weights) == 4 else (1, 1))
     depthwise = is_depthwise(head, weights) and parts == 1
     packed = (1, view.extents[3], weights[0]) if depthwise else _packed(head, weights, chip)
@@ -245,8 +259,3 @@ def _head(graph: Graph, stage: Stage, view: View, chip: Chip) -> Geometry:
 def _packed(head: Layer, weights: tuple[int, ...], chip: Chip) -> tuple[int, int, int]:
     group = head.attrs.get("group", 1)
     return pack_groups(group, weights[1] * group, weights[0], chip)
-
-
-def channel_pitch(channels: int) -> int:
-    """Return the bytes of a pixel on chip."""
-    return round_up(channels, GRANULE)

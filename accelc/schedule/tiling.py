@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from accelc.chip import Chip
-from accelc.schedule.geometry import BLOCK, GRANULE, Geometry, channel_pitch
+from accelc.schedule.geometry import BLOCK, GRANULE, Geometry
 from accelc.schedule.views import round_up
 
 SLACK = 64  # bytes after a tile that a read of four channels may touch
@@ -19,7 +19,7 @@ class Tiling:
     """One cut: `rows` x `cols` x `channels` outputs at a time from `depth` input channels at a time.
 
     `weights_outer` keeps a block of weights while the map passes; otherwise a tile of the map stays while weights
-    pass. `dataflow` is the operand that stays in the PEs, `kernel_rows` how many rows of the kernel a weight tile holds.
+    pass. `dataflow` is the operand that stays in the PEs, `kernel_rows` the kernel's rows that a weight tile holds.
     """
 
     rows: int
@@ -89,8 +89,8 @@ def weight_bytes(g: Geometry, t: Tiling) -> int:
     if not g.has_head:
         return 0
     if g.depthwise:
-        return g.taps * t.channels + params
-    depth = channel_pitch(min(t.depth, g.group_in))
+        return round_up(g.taps * t.channels * g.element_bytes, 4 * g.element_bytes) + params
+    depth = g.pitch(min(t.depth, g.group_in))
     taps = min(t.kernel_rows, g.conv[0].kernel) * g.conv[1].kernel
     return g.parts * taps * depth * round_up(t.channels, BLOCK) + params
 
@@ -128,17 +128,17 @@ def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
     """Return what a tiling takes; `tables` is the bytes of lookup tables per channel block."""
     mid_rows, mid_cols = mid_size(g, t)
     src_rows, src_cols = source_size(g, t)
-    pitch = channel_pitch(t.channels)
+    pitch = g.pitch(t.channels)
     mid = mid_rows * mid_cols * pitch + SLACK
     out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels) + SLACK
     return Footprint(
-        source=src_rows * src_cols * channel_pitch(source_channels(g, t)) + SLACK,
+        source=src_rows * src_cols * g.pitch(source_channels(g, t)) + SLACK,
         mid=mid if g.pool is not None else 0,
         other=mid,
         out=out,
         weights=round_up(weight_bytes(g, t), SLACK),
         tables=tables,
-        acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) if g.has_head else 0,
+        acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) * g.element_bytes if g.has_head else 0,
     )
 
 
@@ -153,9 +153,10 @@ def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip) -> bool:
 def fields_fit(g: Geometry, t: Tiling) -> bool:
     """Return whether extents stay within the 16-bit fields of the instructions."""
     rows, cols = source_size(g, t)
-    widest = max(rows, cols, t.channels, source_channels(g, t))
-    merged = g.conv[1].kernel * channel_pitch(source_channels(g, t))
-    return widest < 1 << 16 and merged < 1 << 16 and g.conv[1].stride * channel_pitch(source_channels(g, t)) < 1 << 16
+    source = source_channels(g, t)
+    merged = g.conv[1].kernel * g.lanes(source)
+    pixels = g.conv[1].stride * g.pitch(source), g.pitch(t.channels), round_up(t.channels, BLOCK) * g.element_bytes
+    return max(rows, cols, t.channels, source, merged, *pixels) < 1 << 16
 
 
 def _pieces(extent: int) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from accelc.graph import Graph, Layer, Quant, Tensor, nhwc
+from accelc.graph import WIDE, Graph, Layer, Quant, Tensor, nhwc
 
 PITCH = 4  # a pixel's channels start at a multiple of this many bytes, the array's input granule
 
@@ -21,7 +21,7 @@ def round_up(value: int, multiple: int) -> int:
 class View:
     """A tensor's place: the region (named by the tensor that owns it), an offset, and byte strides of n, h and w.
 
-    Channels are adjacent; an element takes `element_bytes` (1, or 4 for raw accumulators).
+    Channels are adjacent; an element takes `element_bytes` (1, 2 for int16, 4 for raw accumulators).
     """
 
     region: str
@@ -53,7 +53,7 @@ class View:
 def owned(tensor: Tensor) -> View:
     """Return the view of a tensor that owns its region."""
     n, h, w, c = nhwc(tensor.shape)
-    size = 4 if tensor.dtype == "int32" else 1
+    size = {"int32": 4, WIDE: 2}.get(tensor.dtype, 1)
     pitch = round_up(c * size, PITCH)
     return View(tensor.name, 0, (n, h, w, c), (h * w * pitch, w * pitch, pitch), size)
 
