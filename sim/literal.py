@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
+from accelc.errors import InputError
 from accelc.isa import Memory, Queue
 from accelc.isa import events as ev
 from accelc.isa.encoding import decode_queues
@@ -35,7 +36,12 @@ class Literal:
 
 
 def literal(program: Program, chip: Chip) -> Literal:
-    """Return an empty record for a program."""
+    """Return an empty record for a program; raise InputError for an array that has no literal model."""
+    if chip.array.operand_bits == 16 and chip.array.organization == "systolic":
+        raise InputError(
+            f"fidelity 'literal': chip '{chip.name}' is a systolic array of 16-bit operands, of which there is a fast "
+            "model only; fidelity 'fast', or 8-bit operands, would work"
+        )
     positions = np.flatnonzero(decode_queues(program.words) == Queue.MAC)
     return Literal(chip, np.full(len(program.words), -1, np.int64), np.zeros(len(ev.NAMES), np.int64), positions)
 

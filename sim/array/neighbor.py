@@ -25,6 +25,7 @@ from accelc.chip.timing import Timing
 from accelc.isa import Memory
 from accelc.isa import events as ev
 from accelc.isa.dataflow.neighbor import link
+from accelc.sim.array.tables import group
 from accelc.sim.jit import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -115,7 +116,7 @@ def _leave(m: Memory, c: Timing, e: Ints, b: Block, p: Pes) -> int:
     cycles = 0
     for x in range(c.array_cols):
         for y in range(b.rows if x < b.cols else 0):
-            m.acc[b.acc + y * b.acc_row + x * b.acc_col] = np.int32(p.sums[y, x])
+            m.acc[b.acc + y * b.acc_row + x * b.acc_col] = p.sums[y, x]  # wraps to the width of a sum
             e[ev.PE_PSUM_READ] += 1
             e[ev.ACC_WRITE_WORDS] += 1
         cycles += 1
@@ -143,7 +144,7 @@ def conv(
 ) -> int:
     """Execute `conv`; add its access counts to `e` and return its cycles."""
     p = _pes(c, act_row, tap_row, taps_x)
-    taps = taps_y * taps_x
+    taps, quad = taps_y * taps_x, group(m)
     clock = left = 0
     for g in range(groups):
         for y in range(0, rows, c.array_rows):
@@ -154,12 +155,12 @@ def conv(
                         min(c.array_rows, rows - y), min(c.array_cols, cols - x), taps_y, taps_x, tap_row, tap_col,
                         acc + (y * cols + x) * acc_col + g * n + j, cols * acc_col, acc_col,
                     )
-                    block = wgt + g * n * taps * depth + j // 16 * taps * depth * 16 + j % 16 * 4
+                    block = wgt + g * n * taps * depth + j // 16 * taps * depth * 16 + j % 16 * quad
                     _enter(m, e, b, p, accumulate)
                     computed = 0
                     for k in range(depth):
                         for tap in range(taps):
-                            weight = int(m.wgt[block + tap * depth * 16 + k // 4 * 64 + k % 4])
+                            weight = int(m.wgt[block + tap * depth * 16 + k // quad * 16 * quad + k % quad])
                             fresh = accumulate == 0 and k == 0 and tap == 0
                             computed += _cycle(m, e, b, p, k, tap // taps_x, tap % taps_x, weight, fresh)
                     clock, left = _next(c, clock, computed, _leave(m, c, e, b, p), left)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from accelc.chip.timing import Timing
 from accelc.isa import Memory
 from accelc.isa import events as ev
+from accelc.sim.array.tables import group
 from accelc.sim.jit import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -100,7 +101,7 @@ def _accumulate(m: Memory, e: Ints, s: Trees, words: Ints, tag: Ints, width: int
         e[ev.PE_PSUM_READ] += 1
         e[ev.PE_PSUM_WRITE] += 1
         if tag[LAST]:
-            m.acc[tag[PIXEL] + tree] = np.int32(s.sums[tree])
+            m.acc[tag[PIXEL] + tree] = s.sums[tree]  # wraps to the width of a sum
             e[ev.ACC_WRITE_WORDS] += 1
 
 
@@ -148,13 +149,14 @@ def _multiply(
     m: Memory, e: Ints, s: Trees, at: int, wgt: int, first: int, used: int, tap: int, k: int, inputs: int, taps: int,
     depth: int,
 ) -> None:
-    """Put the products of a chunk of inputs at the trees' entrance; weights lie in blocks of 16 outputs x 4 inputs."""
+    """Put a chunk of inputs' products at the trees' entrance; weights lie in blocks of 16 outputs x `group` inputs."""
+    quad = group(m)
     e[ev.ACT_READ_BYTES] += inputs
     for tree in range(used):
         j = first + tree
-        block = wgt + (j // 16 * taps + tap) * depth * 16 + j % 16 * 4
+        block = wgt + (j // 16 * taps + tap) * depth * 16 + j % 16 * quad
         for i in range(inputs):
-            weight = m.wgt[block + (k + i) // 4 * 64 + (k + i) % 4]
+            weight = m.wgt[block + (k + i) // quad * 16 * quad + (k + i) % quad]
             s.entering[tree, i] = np.int64(m.act[at + i]) * np.int64(weight)
             e[ev.WGT_READ_BYTES] += 1
             e[ev.MAC] += 1

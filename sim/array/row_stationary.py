@@ -41,6 +41,7 @@ from accelc.chip.timing import Timing
 from accelc.isa import Memory
 from accelc.isa import events as ev
 from accelc.isa.dataflow.row_mapping import Mapping, Pass, Tile, choose, make_pass
+from accelc.sim.array.tables import group
 from accelc.sim.jit import kernel
 
 Ints = npt.NDArray[np.int64]
@@ -192,9 +193,9 @@ def _load(m: Memory, c: Timing, e: Ints, s: State, tile: Tile, w: Pass, at: Plac
         if tile.depthwise:
             value = m.wgt[at.wgt + tap * tile.n + j]
         else:
-            value = m.wgt[
-                at.wgt + j // 16 * at.block + tap * tile.depth * 16 + depth // 4 * 64 + j % 16 * 4 + depth % 4
-            ]
+            quad = group(m)
+            block = at.wgt + j // 16 * at.block + tap * tile.depth * 16
+            value = m.wgt[block + depth // quad * 16 * quad + j % 16 * quad + depth % quad]
         for y in range(w.rows):
             pe = _pe(c, w, w.rows, f // w.p * w.r + ch // w.q, i, y)
             s.wgt[pe, (f % w.p * w.q + ch % w.q) * w.taps_x + x] = value
@@ -270,7 +271,7 @@ def _send(m: Memory, c: Timing, e: Ints, s: State) -> None:
         s.ends[chain, LEFT] -= 1
         for i in range(s.ends[chain, LEFT]):
             s.leaving[chain, i] = s.leaving[chain, i + 1]
-        m.acc[p[TO] + y * p[LINE] + f] = np.int32(value)
+        m.acc[p[TO] + y * p[LINE] + f] = value  # wraps to the width of a sum
         e[ev.ACC_WRITE_WORDS] += 1
 
 

@@ -8,8 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from accelc.chip.timing import Timing
+from accelc.isa import Memory
 from accelc.sim.array.stationary import Ints, Passes
 from accelc.sim.jit import kernel
+
+
+@kernel
+def group(m: Memory) -> int:
+    """Return how many input channels lie together in a weight block: as many as take 4 bytes."""
+    return 4 // m.wgt.itemsize
 
 
 @kernel
