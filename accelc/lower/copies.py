@@ -10,15 +10,16 @@ from itertools import product
 import numpy as np
 
 from accelc.arithmetic import quantize_array, table
-from accelc.errors import ScheduleError
-from accelc.graph import WIDE, Array, Layer
+from accelc.graph import RANGE, WIDE, Array, Layer
 from accelc.lower.pack import excess, quant_of, stored_constant, stored_table
 from accelc.lower.places import Places
+from accelc.lower.wide import function_table
 from accelc.schedule.stages import Stage, copied_inputs
 from accelc.schedule.views import View, owned, same_quant, strides_by_axis, within
 
 LINE = 32  # bytes a lookup takes as one pixel when a tile is treated as plain bytes
 FIELD = 65535
+TABLE = 256  # bytes of a lookup's table
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,16 @@ def _element(view: View) -> Loop:
 
 
 def _requantizing(places: Places, layer: Layer, source: str = "") -> Array | None:
-    """Return the table from the input's stored bytes to the output's, None if they mean the same."""
+    """Return the table from the input's stored bytes to the output's, None if they mean the same.
+
+    For 16-bit elements it is the constants of a line.
+    """
     x, y = places.graph.tensors[source or layer.inputs[0]], places.graph.tensors[layer.outputs[0]]
     if same_quant(x.quant, y.quant) and x.dtype == y.dtype:
         return None
-    if WIDE in (x.dtype, y.dtype):
-        raise ScheduleError(
-            f"layer '{layer.name}' ({layer.op}): '{x.name}' has another scale than '{y.name}', and 16-bit elements "
-            "keep theirs when moved; a requantize layer before it works"
-        )
     change = Layer(layer.name, "requantize", (x.name,), (y.name,))
+    if y.dtype == WIDE:
+        return function_table(places.graph, change)
     return stored_table(table(places.graph, change), y)
 
 
@@ -230,8 +231,12 @@ def _move_tile(
     if change is not None:
         address = e.constants.add(change)
         e.emit("load_weights", src=address, dst=place, bytes=change.size)
-        lines = {"src_col": LINE, "dst_col": LINE, "pixels": -(-total // LINE), "n": LINE}
-        e.emit("lookup", src=at, dst=at, **lines, table=place, per_channel=0)
+        lines = {"src": at, "src_col": LINE, "dst": at, "dst_col": LINE, "pixels": -(-total // LINE), "per_channel": 0}
+        if change.size == TABLE:
+            e.emit("lookup", **lines, n=LINE, table=place)
+        else:
+            low, high = RANGE[WIDE]
+            e.emit("lines16", **lines, n=LINE // 2, params=place, low=low, high=high)
     e.emit(
         "store",
         dst=target,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from accelc.arithmetic import dequantize_array, quantize_array
-from accelc.graph import Array, Quant
+from accelc.graph import WIDE, Array, Layer, Quant
 from accelc.reference.call import Call
+from accelc.reference.wide import function
 
 
 def concat(call: Call) -> Array:
@@ -19,6 +20,9 @@ def _like_output(call: Call, index: int) -> Array:
     value, tensor = call.operands[index], call.tensor(index)
     if tensor.dtype == call.output.dtype and same_quant(tensor.quant, call.output.quant):
         return value
+    if call.output.dtype == WIDE:
+        change = Layer(call.layer.name, "requantize", (tensor.name,), (call.output.name,))
+        return function(Call(call.graph, change, (value,)))
     return quantize_array(dequantize_array(value, call.quant(index)), call.output_quant, call.output.dtype)
 
 

@@ -21,7 +21,13 @@ class Net:
         self.layers: list[Layer] = []
         self.inputs: list[str] = []
 
+    @property
+    def wide(self) -> bool:
+        return self.dtype == "int16"
+
     def quant(self) -> Quant:
+        if self.wide:
+            return Quant.per_tensor(float(np.float32(self.rng.uniform(0.01, 0.1) / 256)), 0)
         zero = int(self.rng.integers(100, 156)) - (128 if self.dtype == "int8" else 0)
         return Quant.per_tensor(float(np.float32(self.rng.uniform(0.01, 0.1))), zero)
 
@@ -54,11 +60,20 @@ class Net:
 
     def weights(self, shape: tuple[int, ...], dtype: str = "int8") -> str:
         k = shape[0]
+        if self.wide:
+            scale = self.rng.uniform(0.5, 2, k) * 4e-5 / np.sqrt(np.prod(shape[1:]))
+            data = self.rng.integers(-32768, 32768, shape).astype(np.int16)
+            return self.constant(data, "int16", Quant(scale.astype(np.float32), np.zeros(k, np.int32), 0))
         low, high = (-128, 128) if dtype == "int8" else (0, 256)
         zero = np.zeros(k, np.int32) if dtype == "int8" else np.full(k, int(self.rng.integers(0, 256)), np.int32)
         scale = self.rng.uniform(0.5, 2, k) * 0.02 / np.sqrt(np.prod(shape[1:]))
         data = self.rng.integers(low, high, shape).astype(dtype)
         return self.constant(data, dtype, Quant(scale.astype(np.float32), zero, 0))
+
+    def bias(self, k: int) -> str:
+        if self.wide:
+            return self.constant(self.rng.integers(-(1 << 33), 1 << 33, k), "int64", None)
+        return self.constant(self.rng.integers(-2000, 2000, k).astype(np.int32), "int32", None)
 
     def conv(
         self,
@@ -77,7 +92,7 @@ class Net:
         oh = (h + pads[0] + pads[2] - dilations[0] * (kernel[0] - 1) - 1) // strides[0] + 1
         ow = (w + pads[1] + pads[3] - dilations[1] * (kernel[1] - 1) - 1) // strides[1] + 1
         wt = self.weights((k, c // group, *kernel), weights)
-        bias = self.constant(self.rng.integers(-2000, 2000, k).astype(np.int32), "int32", None)
+        bias = self.bias(k)
         shape = (n, k, oh, ow) if len(size) == 2 else (n, k, ow)
         return self.layer(
             "conv",
@@ -92,7 +107,7 @@ class Net:
 
     def fc(self, x: str, n: int, activation: Any = None) -> str:
         m, k = self.shape(x)
-        bias = self.constant(self.rng.integers(-2000, 2000, n).astype(np.int32), "int32", None)
+        bias = self.bias(n)
         return self.layer("fc", (x, self.weights((n, k)), bias), (m, n), activation=activation)
 
     def pool(

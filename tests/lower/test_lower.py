@@ -12,7 +12,7 @@ from accelc import reference
 from accelc.arithmetic import dequantize_array
 from accelc.chip import Chip, load_chip
 from accelc.errors import ScheduleError
-from accelc.graph import Graph, Quant, verify_quantized
+from accelc.graph import RANGE, Graph, Quant, verify_quantized
 from accelc.lower import lower
 from accelc.schedule import schedule
 from accelc.sim.machine import Machine
@@ -299,8 +299,8 @@ def random_inputs(graph: Graph) -> dict[str, np.ndarray]:
     found = {}
     for name in graph.inputs:
         tensor = graph.tensors[name]
-        low, high = (-128, 128) if tensor.dtype == "int8" else (0, 256)
-        found[name] = rng.integers(low, high, tensor.shape).astype(tensor.dtype)
+        low, high = RANGE[tensor.dtype]
+        found[name] = rng.integers(low, high + 1, tensor.shape).astype(tensor.dtype)
     return found
 
 
