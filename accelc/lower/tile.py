@@ -99,16 +99,17 @@ class TileStage:
     def _claim_buffers(self) -> None:
         f, e = self.foot, self.emitter
         at, wgt_at = e.claim(f.act_bytes(self.g), f.wgt_bytes)
-        self.source = slots(at, 2, f.source)
-        at += 2 * f.source
+        count = f.slots
+        self.source = slots(at, count, f.source)
+        at += count * f.source
         self.mid = at
         at += f.mid
-        self.others = [slots(at + 2 * k * f.other, 2, f.other) for k in range(self.g.others)]
-        at += 2 * self.g.others * f.other
-        self.out = slots(at, 2, f.out)
-        self.wgt = slots(wgt_at, 2, f.weights)
-        self.table_at = wgt_at + 2 * f.weights
-        self.acc = slots(e.acc.take(2 * f.acc_words), 2, f.acc_words)
+        self.others = [slots(at + count * k * f.other, count, f.other) for k in range(self.g.others)]
+        at += count * self.g.others * f.other
+        self.out = slots(at, count, f.out)
+        self.wgt = slots(wgt_at, count, f.weights)
+        self.table_at = wgt_at + count * f.weights
+        self.acc = slots(e.acc.take(count * f.acc_words), count, f.acc_words)
 
     def lower(self) -> None:
         """Emit the whole stage."""

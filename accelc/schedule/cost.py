@@ -98,7 +98,8 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
         c, t.rows, t.cols * t.channels * g.element_bytes
     )
     mac, vector = mac * g.batch, vector * g.batch
-    return Cost(max(mac, vector, dma) + first + tail, mac, vector, dma, moved)
+    overlapped = max(mac, vector, dma) if t.slots > 1 else mac + vector + dma
+    return Cost(overlapped + first + tail, mac, vector, dma, moved)
 
 
 def _cuts(extent: int, piece: int) -> list[int]:
@@ -148,15 +149,15 @@ def _tile_transfer(c: Timing, rows: int, cols: int, pixel: int, whole: bool) -> 
 
 
 def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple[int, int]:
-    """Return how often a source tile and a weight tile are loaded under the loop order, with two slots of each.
+    """Return how often a source tile and a weight tile are loaded under the loop order, with t.slots of each.
 
-    Inside, the depth runs fastest. What the inner loop leaves in the two slots is not loaded again.
+    Inside, the depth runs fastest. What the inner loop leaves in the slots is not loaded again.
     """
     every = maps * blocks * depths
-    weights = blocks * depths if (t.weights_outer and depths <= 2) or blocks * depths <= 2 or maps == 1 else every
+    weights = blocks * depths if (t.weights_outer and depths <= t.slots) or blocks * depths <= t.slots or maps == 1 else every
     if g.depthwise or not g.has_head or g.groups > 1:
         return every, weights
-    held = (not t.weights_outer and depths <= 2) or maps * depths <= 2 or blocks == 1
+    held = (not t.weights_outer and depths <= t.slots) or maps * depths <= t.slots or blocks == 1
     return (maps * depths if held else every), weights
 
 

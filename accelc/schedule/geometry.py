@@ -74,6 +74,7 @@ class Geometry:
     step_work: float
     folded: bool = False
     flattened: bool = False
+    one_output: bool = True  # a tile's steps write one slot of the output at most
     separate_taps: bool = False  # the array reuses what neighboring taps share, so it must see them apart
     element_bytes: int = 1  # of an activation and of a weight
 
@@ -206,9 +207,16 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
         raw_output=graph.tensors[stage.output].dtype == "int32",
         step_work=sum(_step_work(s) for s in stage.steps),
         folded=folded,
+        one_output=_outputs_claimed(stage) == 1,
         separate_taps=chip.array.organization in ("row_stationary", "neighbor"),
         element_bytes=view.element_bytes,
     )
+
+
+def _outputs_claimed(stage: Stage) -> int:
+    """Return how many output slots a tile takes: steps work in place but for the first of all and those over channels."""
+    across = [step.op in CHANNEL_OPS for step in stage.steps]
+    return sum(across) + (stage.head is not None or not across[0])
 
 
 def _step_work(step: Layer) -> float:

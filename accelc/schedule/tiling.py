@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from accelc.chip import Chip
 from accelc.schedule.geometry import BLOCK, GRANULE, Geometry
@@ -29,6 +30,7 @@ class Tiling:
     weights_outer: bool
     dataflow: str = "ws"
     kernel_rows: int = WHOLE_KERNEL
+    slots: int = 2
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,16 @@ class Footprint:
     weights: int
     tables: int
     acc_words: int
+    slots: int
 
     def act_bytes(self, g: Geometry) -> int:
-        """Return the bytes of the activation buffer: two of each slot, one intermediate."""
-        return 2 * self.source + self.mid + 2 * g.others * self.other + 2 * self.out
+        """Return the bytes of the activation buffer: the slots of each kind, one intermediate."""
+        return self.mid + self.slots * (self.source + g.others * self.other + self.out)
 
     @property
     def wgt_bytes(self) -> int:
-        """Return the bytes of the weight buffer, two weight tiles and the tables."""
-        return 2 * self.weights + self.tables
+        """Return the bytes of the weight buffer, its weight tiles and the tables."""
+        return self.slots * self.weights + self.tables
 
 
 def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
@@ -129,16 +132,18 @@ def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
     mid_rows, mid_cols = mid_size(g, t)
     src_rows, src_cols = source_size(g, t)
     pitch = g.pitch(t.channels)
-    mid = mid_rows * mid_cols * pitch + SLACK
-    out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels) + SLACK
+    slack = SLACK if t.slots > 1 or g.has_head else 0
+    mid = mid_rows * mid_cols * pitch + slack
+    out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels) + slack
     return Footprint(
-        source=src_rows * src_cols * g.pitch(source_channels(g, t)) + SLACK,
+        source=src_rows * src_cols * g.pitch(source_channels(g, t)) + slack,
         mid=mid if g.pool is not None else 0,
         other=mid,
         out=out,
         weights=round_up(weight_bytes(g, t), SLACK),
         tables=tables,
         acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) * g.element_bytes if g.has_head else 0,
+        slots=t.slots,
     )
 
 
@@ -147,7 +152,7 @@ def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip) -> bool:
     c = chip.timing
     act, wgt = round_up(f.act_bytes(g), SLACK), round_up(f.wgt_bytes, SLACK)
     room = act + wgt <= c.act_bytes if c.unified else act <= c.act_bytes and wgt <= c.wgt_bytes
-    return room and 2 * f.acc_words * 4 <= c.acc_bytes and fields_fit(g, t)
+    return room and t.slots * f.acc_words * 4 <= c.acc_bytes and fields_fit(g, t)
 
 
 def fields_fit(g: Geometry, t: Tiling) -> bool:
@@ -190,14 +195,14 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
 def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str]) -> Iterator[Tiling]:
     """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
 
-    Kernels are cut only where no tile with a whole one fits. `tables` gives the bytes of lookup tables that a block of
+    Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables` gives the bytes of lookup tables that a block of
     channels needs.
     """
     kernel = g.conv[0].kernel
     cuts = _pieces(kernel) if g.has_head and not g.depthwise else [kernel]
-    for kernel_rows in cuts:
+    for slots, kernel_rows in product((2, 1) if g.one_output else (2,), cuts):
         found = False
-        for cut in _kernel_tilings(g, chip, tables, kernel_rows):
+        for cut in _kernel_tilings(g, chip, tables, kernel_rows, slots):
             found = True
             yield from (replace(cut, dataflow=dataflow) for dataflow in dataflows)
         if found:
@@ -205,14 +210,14 @@ def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Se
 
 
 def _kernel_tilings(
-    g: Geometry, chip: Chip, tables: Callable[[int], int], kernel_rows: int
+    g: Geometry, chip: Chip, tables: Callable[[int], int], kernel_rows: int, slots: int
 ) -> Iterator[Tiling]:
-    """Yield the cuts that fit with `kernel_rows` rows of the kernel in a weight tile."""
+    """Yield the cuts that fit with `kernel_rows` rows of the kernel in a weight tile and `slots` tiles at a time."""
     for channels in channel_cuts(g, chip):
         for depth in depth_cuts(g, chip):
             if channels > g.group_out and depth < g.group_in:
                 continue  # several whole groups are never cut in depth
-            yield from _map_cuts(g, chip, Tiling(1, 1, channels, depth, True, "", kernel_rows), tables(channels))
+            yield from _map_cuts(g, chip, Tiling(1, 1, channels, depth, True, "", kernel_rows, slots), tables(channels))
 
 
 def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int) -> Iterator[Tiling]:
