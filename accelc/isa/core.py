@@ -9,6 +9,7 @@ A word is eight little-endian 64-bit lanes. Lanes 0 and 1 hold the opcode and th
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -140,9 +141,13 @@ class Instruction:
 
     def operand_names(self, kind: str) -> tuple[str, ...]:
         """Return the operands that a clause reads, in its own order."""
-        names = inspect.signature(self.clauses[kind]).parameters
-        known = {f.name for f in self.fields}
-        return tuple(n for n in names if n in known)
+        return _operands_read(self.clauses[kind], self.fields)
+
+
+@functools.cache
+def _operands_read(clause: Clause, fields: tuple[Field, ...]) -> tuple[str, ...]:
+    known = {f.name for f in fields}
+    return tuple(name for name in inspect.signature(clause).parameters if name in known)
 
 
 TABLE: dict[int, Instruction] = {}

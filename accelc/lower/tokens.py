@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +23,41 @@ class _Access:
     count: int  # instructions of `queue` complete once this access is done
 
 
+BLOCK_BITS = 17  # an access is filed under every block of 128 KiB (or as many words) that it touches
+FAR = 1 << 12  # blocks; a longer access is filed once, for all
+
+
+@dataclass
+class _Ledger:
+    """The accesses of one memory space that others may still have to wait for."""
+
+    blocks: dict[int, list[_Access]] = field(default_factory=dict)
+    everywhere: list[_Access] = field(default_factory=list)
+
+    def overlapping(self, low: int, high: int) -> Iterator[_Access]:
+        """Yield what overlaps a range, perhaps more than once."""
+        yield from self.everywhere
+        blocks = self._blocks(low, high)
+        for block in blocks if len(blocks) <= FAR else list(self.blocks):
+            for old in self.blocks.get(block, ()):
+                if old.low < high and low < old.high:
+                    yield old
+
+    def record(self, new: _Access) -> None:
+        """File an access and forget those that it stands for."""
+        self.everywhere = [old for old in self.everywhere if not _stands_for(new, old)]
+        blocks = self._blocks(new.low, new.high)
+        if len(blocks) > FAR:
+            self.everywhere.append(new)
+        for block in list(self.blocks) if len(blocks) > FAR else blocks:
+            kept = [old for old in self.blocks.get(block, ()) if not _stands_for(new, old)]
+            self.blocks[block] = kept if len(blocks) > FAR else [*kept, new]
+
+    @staticmethod
+    def _blocks(low: int, high: int) -> range:
+        return range(low >> BLOCK_BITS, ((high - 1) >> BLOCK_BITS) + 1)
+
+
 @dataclass
 class TokenTracker:
     """Follows reads and writes of every memory space in program order.
@@ -31,7 +68,7 @@ class TokenTracker:
 
     unified: bool
     counts: list[int] = field(default_factory=lambda: [0] * len(Queue))
-    _accesses: dict[int, list[_Access]] = field(default_factory=dict)
+    _ledgers: dict[int, _Ledger] = field(default_factory=lambda: defaultdict(_Ledger))
     _scratch: Array = field(default_factory=lambda: np.zeros((4, 4), np.int64))
 
     def issue(self, made: Instruction, operands: dict[str, int | float]) -> dict[Queue, int]:
@@ -39,13 +76,13 @@ class TokenTracker:
         rows = self._touched(made, operands)
         waits = [0] * len(Queue)
         for space, low, high, write in rows:
-            for old in self._accesses.get(space, ()):
-                if (write or old.write) and old.low < high and low < old.high:
+            for old in self._ledgers[space].overlapping(low, high):
+                if write or old.write:
                     waits[old.queue] = max(waits[old.queue], old.count)
         waits[made.queue] = 0
         self.counts[made.queue] += 1
         for space, low, high, write in rows:
-            self._record(space, _Access(low, high, write, made.queue, self.counts[made.queue]))
+            self._ledgers[space].record(_Access(low, high, write, made.queue, self.counts[made.queue]))
         return {queue: waits[queue] for queue in Queue if waits[queue]}
 
     def everything(self, but: Queue) -> dict[Queue, int]:
@@ -61,11 +98,6 @@ class TokenTracker:
         if self.unified:
             rows = [(Space.ACT if s == Space.WGT else s, a, b, w) for s, a, b, w in rows]
         return rows
-
-    def _record(self, space: int, new: _Access) -> None:
-        kept = [old for old in self._accesses.get(space, ()) if not _stands_for(new, old)]
-        kept.append(new)
-        self._accesses[space] = kept
 
 
 def _stands_for(new: _Access, old: _Access) -> bool:
