@@ -18,11 +18,12 @@ from accelc.sim.kernels.wide_window import avg_pool16, lrn16, max_pool16, mean16
 
 Ints = npt.NDArray[np.int64]
 
-END, HALT, HOST = range(3)
+END, HALT, HOST, OTHER = range(4)
+WIDE = (0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b)
 
 
 @entry
-def execute(  # noqa: C901
+def _execute_narrow(  # noqa: C901
     opcodes: Ints,
     rows: Ints,
     reals: npt.NDArray[np.float32],
@@ -30,10 +31,7 @@ def execute(  # noqa: C901
     first: int,
     last: int,
 ) -> tuple[int, int]:
-    """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and its index.
-
-    Operands and ranges are not checked here: see accelc.sim.bounds.
-    """
+    """Execute instructions of one width until another comes; see `execute`."""
     for i in range(first, last):
         opcode = opcodes[i]
         if opcode == 0x01:
@@ -70,6 +68,33 @@ def execute(  # noqa: C901
             lrn(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24], rows[i, 13], rows[i, 14])
         elif opcode == 0x35:
             mean_fixed(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
+        elif opcode == 0x40:
+            return HOST, i
+        elif opcode == 0x7f:
+            return HALT, i
+        else:
+            return OTHER, i
+    return END, last
+
+
+@entry
+def _execute_wide(  # noqa: C901
+    opcodes: Ints,
+    rows: Ints,
+    reals: npt.NDArray[np.float32],
+    m: Memory,
+    first: int,
+    last: int,
+) -> tuple[int, int]:
+    """Execute instructions of one width until another comes; see `execute`."""
+    for i in range(first, last):
+        opcode = opcodes[i]
+        if opcode == 0x01:
+            load(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
+        elif opcode == 0x02:
+            load_weights(m, rows[i, 0], rows[i, 1], rows[i, 2])
+        elif opcode == 0x03:
+            store(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
         elif opcode == 0x50:
             conv16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
         elif opcode == 0x51:
@@ -98,4 +123,26 @@ def execute(  # noqa: C901
             return HOST, i
         elif opcode == 0x7f:
             return HALT, i
+        else:
+            return OTHER, i
     return END, last
+
+
+def execute(
+    opcodes: Ints,
+    rows: Ints,
+    reals: npt.NDArray[np.float32],
+    m: Memory,
+    first: int,
+    last: int,
+) -> tuple[int, int]:
+    """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and its index.
+
+    Operands and ranges are not checked here: see accelc.sim.bounds.
+    """
+    wide = bool(np.isin(opcodes, WIDE).any())
+    while True:
+        why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
+        if why != OTHER:
+            return why, first
+        wide = not wide

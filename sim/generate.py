@@ -19,11 +19,28 @@ from accelc.sim.jit import entry
 
 Ints = npt.NDArray[np.int64]
 
-END, HALT, HOST = range(3)
-
+END, HALT, HOST, OTHER = range(4)
+WIDE = ({wide})
+'''
+LOOP = '''
 
 @entry
-def execute(  # noqa: C901
+def _execute_{width}(  # noqa: C901
+    opcodes: Ints,
+    rows: Ints,
+    reals: npt.NDArray[np.float32],
+    m: Memory,
+    first: int,
+    last: int,
+) -> tuple[int, int]:
+    """Execute instructions of one width until another comes; see `execute`."""
+    for i in range(first, last):
+        opcode = opcodes[i]
+'''
+# A program is of 8-bit operands or of 16: what it does not use is not compiled.
+TAIL = '''
+
+def execute(
     opcodes: Ints,
     rows: Ints,
     reals: npt.NDArray[np.float32],
@@ -35,8 +52,12 @@ def execute(  # noqa: C901
 
     Operands and ranges are not checked here: see accelc.sim.bounds.
     """
-    for i in range(first, last):
-        opcode = opcodes[i]
+    wide = bool(np.isin(opcodes, WIDE).any())
+    while True:
+        why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
+        if why != OTHER:
+            return why, first
+        wide = not wide
 '''
 
 
@@ -49,9 +70,17 @@ def source() -> str:
     imports = "\n".join(
         f"from accelc.sim.kernels.{name} import {', '.join(sorted(names))}" for name, names in sorted(modules.items())
     )
-    head = HEAD.format(imports=imports)
-    body = "".join(_branch(one, "if" if k == 0 else "elif") for k, one in enumerate(made))
-    return head + body + _leaving() + "    return END, last\n"
+    wide = [one for one in made if one.name.endswith("16")]
+    moves = [one for one in made if one.queue in (Queue.LOAD, Queue.STORE)]
+    narrow = [one for one in made if one not in wide]
+    head = HEAD.format(imports=imports, wide=", ".join(f"{one.opcode:#04x}" for one in wide))
+    return head + _loop("narrow", narrow) + _loop("wide", moves + wide) + TAIL
+
+
+def _loop(width: str, instructions: list[Instruction]) -> str:
+    body = "".join(_branch(one, "if" if k == 0 else "elif") for k, one in enumerate(instructions))
+    leaving = _leaving() + "        else:\n            return OTHER, i\n"
+    return LOOP.format(width=width) + body + leaving + "    return END, last\n"
 
 
 def _branch(one: Instruction, word: str) -> str:
