@@ -128,11 +128,11 @@ def _dot4(bd: ir.IRBuilder, vnni: bool, total: ir.Value, quad: ir.Value, w: ir.V
     odd = bd.bitcast(splat(bd, bd.and_(bd.lshr(quad, I32(8)), mask), LANES), HALVES)
     halves = bd.bitcast(w, HALVES)
     low = bd.ashr(bd.shl(halves, eight), eight)
-    return bd.add(bd.add(total, _pairs(bd, even, low)), _pairs(bd, odd, bd.ashr(halves, eight)))
+    return bd.add(bd.add(total, pairs(bd, even, low)), pairs(bd, odd, bd.ashr(halves, eight)))
 
 
-def _pairs(bd: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Emit the sums of neighboring 16-bit products (LLVM turns this into pmaddwd)."""
+def pairs(bd: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Emit the sums of neighboring 16-bit products, which wrap (LLVM turns this into pmaddwd)."""
     wide = vector(I32, 2 * LANES)
     product = bd.mul(bd.sext(x, wide), bd.sext(y, wide))
     empty = ir.Constant(wide, ir.Undefined)

@@ -6,6 +6,8 @@ import numpy as np
 
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
+from accelc.sim.kernels.dot16 import STRIP, dot16
+from accelc.sim.kernels.ir import address
 
 BLOCK = 16
 
@@ -16,34 +18,32 @@ def conv16(  # dataflow is a matter of time alone
     tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, dataflow: int, groups: int,  # noqa: ARG001
     act_group: int,
 ) -> None:
-    """Tile of a convolution: a block of 16 channels stays in the cache while pixels pass."""
+    """Tile of a convolution: a block of 16 channels stays in the cache while strips of pixels stream past."""
+    if act_row == cols * act_col:  # lines follow each other: one long line
+        cols *= rows
+        rows = 1
+    elif cols == 1:
+        cols = rows
+        act_col = act_row
+        rows = 1
     if tap_col == 2 * depth:  # taps follow each other: one deep tap
         depth *= taps_x
         taps_x = 1
-    block = taps_y * taps_x * depth * BLOCK
-    sums = np.empty(BLOCK, np.int64)
+    block = 2 * taps_y * taps_x * depth * BLOCK
+    to = address(m.acc) + 4 * acc
+    pixels = address(m.act) + act
+    weights = address(m.wgt) + wgt
     for g in range(groups):
-        for b in range(n // BLOCK):
-            weights = m.wgt[wgt + 2 * block * (g * (n // BLOCK) + b) :][: 2 * block].view(np.int16)
-            for p in range(rows * cols):
-                to = acc + p * acc_col + 2 * (g * n + b * BLOCK)
-                held = m.acc[to : to + 2 * BLOCK].view(np.int64)
-                for j in range(BLOCK):
-                    sums[j] = held[j] * accumulate
-                at = act + p // cols * act_row + p % cols * act_col + g * act_group
-                for tap in range(taps_y * taps_x):
-                    here = at + tap // taps_x * tap_row + tap % taps_x * tap_col
-                    values = m.act[here : here + 2 * depth].view(np.int16)
-                    base = tap * depth * BLOCK
-                    for k in range(depth // 2):
-                        low, high = np.int32(values[2 * k]), np.int32(values[2 * k + 1])
-                        pair = weights[base + 32 * k : base + 32 * k + 32]
-                        for j in range(BLOCK):
-                            first = np.int32(low * np.int32(pair[2 * j]))
-                            second = np.int32(high * np.int32(pair[2 * j + 1]))
-                            sums[j] += np.int64(first) + np.int64(second)
-                for j in range(BLOCK):
-                    held[j] = sums[j]
+        for j in range(n // BLOCK):
+            for y in range(rows):
+                for x in range(0, cols, STRIP):
+                    dot16(
+                        min(STRIP, cols - x),
+                        to + 4 * ((y * cols + x) * acc_col + 2 * (g * n + BLOCK * j)), 4 * acc_col,
+                        pixels + y * act_row + x * act_col + g * act_group, act_col,
+                        taps_y, taps_x, tap_row, tap_col, depth // 2,
+                        weights + (g * (n // BLOCK) + j) * block, accumulate,
+                    )  # fmt: skip
 
 
 @kernel
