@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
+from accelc.sim.activity import Recorder
 from accelc.sim.bounds import check_bounds, check_dataflows, place
 from accelc.sim.dispatch import HOST
 from accelc.sim.dispatch import execute as execute_rows
@@ -65,36 +67,47 @@ class Machine:
         check_dataflows(program, self._opcodes, self._rows, chip)
 
     def run(
-        self, inputs: Mapping[str, Array], keep: Iterable[Region] = (), literal: Literal | None = None
+        self,
+        inputs: Mapping[str, Array],
+        keep: Iterable[Region] = (),
+        literal: Literal | None = None,
+        recorder: Recorder | None = None,
     ) -> Values:
         """Execute the program on inputs by their ONNX names, keeping regions' integers; may be called again.
 
-        With `literal`, MAC instructions run on the literal array, which records their cycles and events there.
+        With `literal`, MAC instructions run on the literal array, which records their cycles and events there. A
+        `recorder` is shown the instructions it counts, each before it executes.
         """
         dram = self._memory.dram
         memory.clear(self._memory, self.program.constants.size)
         write_inputs(dram, self.program.inputs, inputs)
-        kept = self._execute(keep, literal)
+        kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
         integers = {port.name: read_port(dram, port) for port in ports}
         return Values({port.name: read_values(dram, port) for port in ports}, integers, dram, kept)
 
-    def _execute(self, keep: Iterable[Region], literal: Literal | None) -> dict[str, Array]:
+    def _execute(
+        self, keep: Iterable[Region], literal: Literal | None, recorder: Recorder | None
+    ) -> dict[str, Array]:
         """Execute to the end, stopping where a region is complete: later instructions may reuse its bytes."""
         kept, at = {}, 0
         for region in sorted(keep, key=lambda region: region.complete):
-            at = self._advance(at, region.complete, literal)
+            at = self._advance(at, region.complete, literal, recorder)
             if region.port is not None:
                 kept[region.name] = read_port(self._memory.dram, region.port)
-        self._advance(at, len(self._rows), literal)
+        self._advance(at, len(self._rows), literal, recorder)
         return kept
 
-    def _advance(self, at: int, last: int, literal: Literal | None) -> int:
+    def _advance(self, at: int, last: int, literal: Literal | None, recorder: Recorder | None) -> int:
         """Execute instructions `at` to `last` - 1; return the index of the next."""
-        if literal is not None:
-            for mac in literal.positions[(literal.positions >= at) & (literal.positions < last)]:
-                at = self._interpret(at, int(mac))
-                literal.execute(int(self._opcodes[mac]), self._rows[mac], self._memory, int(mac))
+        macs = _within(literal.positions, at, last) if literal else set()
+        seen = _within(recorder.positions, at, last) if recorder else set()
+        for stop in sorted(macs | seen):
+            at = self._interpret(at, stop)
+            if recorder and stop in seen:
+                recorder.see(int(self._opcodes[stop]), self._rows[stop], self._memory, stop)
+            if literal and stop in macs:
+                literal.execute(int(self._opcodes[stop]), self._rows[stop], self._memory, stop)
                 at += 1
         return self._interpret(at, last)
 
@@ -114,3 +127,8 @@ class Machine:
         if index >= len(self.program.hosts):
             raise MachineError(f"{place(self.program, at)}: the program has {len(self.program.hosts)} host operators")
         run_host(self._memory.dram, self.program.hosts[index])
+
+
+def _within(positions: npt.NDArray[np.int64], first: int, last: int) -> set[int]:
+    """Return the positions from `first` to `last` - 1."""
+    return set(positions[(positions >= first) & (positions < last)].tolist())

@@ -68,6 +68,9 @@ class MacArray(_Part):
     overlapped_tiles: bool = Field(default=True, description="the next tile enters while the one before leaves")
     spans_taps: bool = Field(default=False, description="one tile of the operand held may span kernel positions")
     last_index: bool = Field(default=False, description="a tile's cycles are the index of its last, one less than N")
+    zero_gating: bool = Field(
+        default=False, description="a zero activation skips the weight read and the multiply-accumulate"
+    )
     pipeline_stages: Annotated[int, Field(ge=0, le=64)] = Field(default=0, description="stages of an adder tree")
     registers: Registers | None = Field(default=None, description="register files and buses of a row-stationary array")
 
@@ -144,6 +147,9 @@ class Dma(_Part):
     bytes_per_cycle: Positive = Field(description="width of the on-chip path")
     issue_cycles: Annotated[int, Field(ge=0)] = Field(description="cycles from issue to the first burst request")
     outstanding: Positive = Field(description="burst requests in flight per engine")
+    compression: Literal["none", "rlc"] = Field(
+        default="none", description="code of feature maps in DRAM: rlc, runs of zeros and levels as Eyeriss has them"
+    )
 
 
 class Dram(_Part):
