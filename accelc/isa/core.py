@@ -9,7 +9,6 @@ A word is eight little-endian 64-bit lanes. Lanes 0 and 1 hold the opcode and th
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -111,6 +110,7 @@ class Instruction:
     fields: tuple[Field, ...]
     doc: str
     clauses: dict[str, Clause] = field(default_factory=dict)
+    _read: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def _attach(self, kind: str) -> Callable[[Clause], Clause]:
         def attach(clause: Clause) -> Clause:
@@ -141,13 +141,11 @@ class Instruction:
 
     def operand_names(self, kind: str) -> tuple[str, ...]:
         """Return the operands that a clause reads, in its own order."""
-        return _operands_read(self.clauses[kind], self.fields)
-
-
-@functools.cache
-def _operands_read(clause: Clause, fields: tuple[Field, ...]) -> tuple[str, ...]:
-    known = {f.name for f in fields}
-    return tuple(name for name in inspect.signature(clause).parameters if name in known)
+        if kind not in self._read:
+            known = {f.name for f in self.fields}
+            names = inspect.signature(self.clauses[kind]).parameters
+            self._read[kind] = tuple(name for name in names if name in known)
+        return self._read[kind]
 
 
 TABLE: dict[int, Instruction] = {}

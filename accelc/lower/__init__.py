@@ -13,8 +13,9 @@ from accelc.graph import Layer, macs
 from accelc.isa import Queue, Word, encode
 from accelc.lower.copies import lower_copy
 from accelc.lower.emitter import ALIGN, Emitter
-from accelc.lower.places import ACTIVATIONS, Places
+from accelc.lower.places import Places
 from accelc.lower.tile import TileStage
+from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import HostCall, LayerInfo, Port, Program, Region
 from accelc.schedule import Schedule, StagePlan
 from accelc.schedule.cost import layer_bound, network_bound

@@ -6,11 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.lower.emitter import Emitter
+from accelc.lower.tokens import ACTIVATIONS
 from accelc.schedule import Schedule
 from accelc.schedule.views import PITCH, View, round_up
 
-# While the size of the constants is unknown, activations get addresses from here; they move behind the constants last.
-ACTIVATIONS = 1 << 38
 CONSTANTS = "constants"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,50 +11,71 @@ from accelc.graph import Array
 from accelc.isa import Instruction, Queue, Space
 
 DRAM_BITS = 40  # of a DRAM address
-
-
-@dataclass
-class _Access:
-    low: int
-    high: int
-    write: bool
-    queue: int
-    count: int  # instructions of `queue` complete once this access is done
+# While the size of the constants is unknown, activations get addresses from here; they move behind the constants last.
+ACTIVATIONS = 1 << 38
 
 
 BLOCK_BITS = 17  # an access is filed under every block of 128 KiB (or as many words) that it touches
-FAR = 1 << 12  # blocks; a longer access is filed once, for all
+FAR = 1 << 12  # blocks; what is longer is filed under one block of its own
+EVERYWHERE = -1
+
+_Range = tuple[int, int]
 
 
-@dataclass
+class _Block:
+    """Accesses to one block: for reads and for writes, for each queue, the last count by range, oldest first.
+
+    A queue runs in order: the newest access that overlaps stands for all older ones of its queue.
+    """
+
+    def __init__(self) -> None:
+        self.reads: list[dict[_Range, int]] = [{} for _ in Queue]
+        self.writes: list[dict[_Range, int]] = [{} for _ in Queue]
+
+    def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
+        """Raise `waits` to the newest access of each queue that a range must wait for."""
+        for queues in (self.writes, self.reads) if write else (self.writes,):
+            for queue, accesses in enumerate(queues):
+                for (first, end), count in reversed(accesses.items()):
+                    if first < high and low < end:
+                        waits[queue] = max(waits[queue], count)
+                        break
+
+    def record(self, low: int, high: int, write: bool, queue: int, count: int) -> None:
+        """File an access; what a write covers is forgotten, as that write has waited for it."""
+        if write:
+            for accesses in (*self.reads, *self.writes):
+                for old in [r for r in accesses if low <= r[0] and r[1] <= high]:
+                    del accesses[old]
+        accesses = (self.writes if write else self.reads)[queue]
+        accesses.pop((low, high), None)
+        accesses[low, high] = count
+
+
 class _Ledger:
     """The accesses of one memory space that others may still have to wait for."""
 
-    blocks: dict[int, list[_Access]] = field(default_factory=dict)
-    everywhere: list[_Access] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._blocks: dict[int, _Block] = defaultdict(_Block)
 
-    def overlapping(self, low: int, high: int) -> Iterator[_Access]:
-        """Yield what overlaps a range, perhaps more than once."""
-        yield from self.everywhere
-        blocks = self._blocks(low, high)
-        for block in blocks if len(blocks) <= FAR else list(self.blocks):
-            for old in self.blocks.get(block, ()):
-                if old.low < high and low < old.high:
-                    yield old
+    def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
+        """Raise `waits` to the newest access of each queue that a range must wait for."""
+        blocks = _blocks(low, high)
+        for block in (*blocks, EVERYWHERE) if len(blocks) <= FAR else list(self._blocks):
+            if block in self._blocks:
+                self._blocks[block].newest(low, high, write, waits)
 
-    def record(self, new: _Access) -> None:
-        """File an access and forget those that it stands for."""
-        self.everywhere = [old for old in self.everywhere if not _stands_for(new, old)]
-        blocks = self._blocks(new.low, new.high)
-        if len(blocks) > FAR:
-            self.everywhere.append(new)
-        for block in list(self.blocks) if len(blocks) > FAR else blocks:
-            kept = [old for old in self.blocks.get(block, ()) if not _stands_for(new, old)]
-            self.blocks[block] = kept if len(blocks) > FAR else [*kept, new]
+    def record(self, low: int, high: int, write: bool, queue: int, count: int) -> None:
+        """File an access under the blocks it touches."""
+        blocks = _blocks(low, high)
+        if len(blocks) > FAR and write:
+            self._blocks.clear()
+        for block in blocks if len(blocks) <= FAR else (EVERYWHERE,):
+            self._blocks[block].record(low, high, write, queue, count)
 
-    @staticmethod
-    def _blocks(low: int, high: int) -> range:
-        return range(low >> BLOCK_BITS, ((high - 1) >> BLOCK_BITS) + 1)
+
+def _blocks(low: int, high: int) -> range:
+    return range(low >> BLOCK_BITS, ((high - 1) >> BLOCK_BITS) + 1)
 
 
 @dataclass
@@ -76,13 +96,11 @@ class TokenTracker:
         rows = self._touched(made, operands)
         waits = [0] * len(Queue)
         for space, low, high, write in rows:
-            for old in self._ledgers[space].overlapping(low, high):
-                if write or old.write:
-                    waits[old.queue] = max(waits[old.queue], old.count)
+            self._ledgers[space].newest(low, high, write, waits)
         waits[made.queue] = 0
         self.counts[made.queue] += 1
         for space, low, high, write in rows:
-            self._ledgers[space].record(_Access(low, high, write, made.queue, self.counts[made.queue]))
+            self._ledgers[space].record(low, high, write, made.queue, self.counts[made.queue])
         return {queue: waits[queue] for queue in Queue if waits[queue]}
 
     def everything(self, but: Queue) -> dict[Queue, int]:
@@ -94,15 +112,8 @@ class TokenTracker:
             return [(int(Space.DRAM), 0, 1 << DRAM_BITS, True)]
         names = made.operand_names("touches")
         count = made.clauses["touches"](self._scratch, **{n: operands[n] for n in names})
-        rows = [(int(s), int(a), int(b), bool(w)) for s, a, b, w in self._scratch[:count]]
+        rows = [(int(s), int(a), int(b), bool(w)) for s, a, b, w in self._scratch[:count].tolist()]
+        rows = [row for row in rows if row[0] != Space.DRAM or row[2] > ACTIVATIONS]  # nothing writes constants
         if self.unified:
             rows = [(Space.ACT if s == Space.WGT else s, a, b, w) for s, a, b, w in rows]
         return rows
-
-
-def _stands_for(new: _Access, old: _Access) -> bool:
-    """Return whether waiting for `new` is as good as waiting for `old`."""
-    covers = new.low <= old.low and old.high <= new.high
-    if new.queue == old.queue:
-        return covers and (new.write or not old.write)
-    return covers and new.write
