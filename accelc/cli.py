@@ -43,7 +43,7 @@ AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run what is unsup
 Tiny = Annotated[bool, typer.Option("--tiny", help="The reduced variant of a zoo network.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Batch of a zoo network.")]
 Calib = Annotated[Path | None, typer.Option("--calib", metavar="X.npz", help="Calibration samples by input name.")]
-Activations = Annotated[Literal["uint8", "int8"], typer.Option(help="Activations of a float model; 16-bit chips: int16.")]
+Activations = Annotated[Literal["uint8", "int8"], typer.Option(help="Of a float model; on 16-bit chips, int16.")]
 Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option(help="How ranges are chosen.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]

@@ -214,6 +214,7 @@ def widen(e: Array, before: Array) -> None:
         e[event] += e[event] - before[event]
 
 
+conv_events, depthwise_events = mac.conv.clauses["events"], mac.depthwise.clauses["events"]
 conv16.cycles(mac.conv.clauses["cycles"])
 depthwise16.cycles(mac.depthwise.clauses["cycles"])
 
@@ -224,7 +225,7 @@ def _(
     tap_row: int, tap_col: int, n: int, accumulate: int, dataflow: int, groups: int,
 ) -> None:
     before = e.copy()
-    mac.conv.clauses["events"](
+    conv_events(
         e, c, act_row, act_col, rows, cols, taps_y, taps_x, depth, tap_row, tap_col, n, accumulate, dataflow, groups
     )
     widen(e, before)
@@ -236,9 +237,7 @@ def _(
     tap_col: int, n: int, dataflow: int,
 ) -> None:
     before = e.copy()
-    mac.depthwise.clauses["events"](
-        e, c, act_row, act_col, rows, cols, taps_y, taps_x, tap_row, tap_col, n, dataflow
-    )
+    depthwise_events(e, c, act_row, act_col, rows, cols, taps_y, taps_x, tap_row, tap_col, n, dataflow)
     widen(e, before)
 
 
