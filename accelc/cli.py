@@ -133,8 +133,13 @@ def run(
         Literal["none", "reference", "ort"] | None,
         typer.Option(help="The oracle every integer is compared with.  [default: reference; none for a program file]"),
     ] = None,
-    fidelity: Annotated[str, typer.Option(help="How the MAC array is simulated: fast, by closed forms; literal, PE by PE.")] = "fast",
+    fidelity: Annotated[
+        str, typer.Option(help="How the MAC array is simulated: fast, by closed forms; literal, PE by PE.")
+    ] = "fast",
     timing_only: Annotated[bool, typer.Option("--timing-only", help="Time and energy, no values.")] = False,
+    activity: Annotated[
+        bool, typer.Option("--activity", help="Count zero products and coded feature maps on any chip.")
+    ] = False,
     json_: JsonFile = None,
     trace: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,
     outputs: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="Write outputs by ONNX name.")] = None,
@@ -162,15 +167,18 @@ def run(
         program = _load(Path(model))
         with _progress() as tell:
             tell("executing")
-            result = run_program(program, given, chip=chip, fidelity=fidelity, values=not timing_only, seed=seed)
+            result = run_program(
+                program, given, chip=chip, fidelity=fidelity, values=not timing_only, seed=seed, activity=activity
+            )
     else:
         options = _options(dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective)
         compiled = _compile(model, chip, options)
         oracle = "none" if timing_only else check or "reference"
         with _progress() as tell:
             result = run_compiled(
-                compiled, given, fidelity=fidelity, values=not timing_only, check=oracle, seed=seed, progress=tell
-            )
+                compiled, given, fidelity=fidelity, values=not timing_only, check=oracle, seed=seed,
+                activity=activity, progress=tell,
+            )  # fmt: skip
     _write_results(result, json_, trace, outputs)
     if not result.check.passed:
         raise typer.Exit(1)
@@ -251,14 +259,15 @@ def isa() -> None:
 def chips(
     name: Annotated[str | None, typer.Argument(help="A shipped chip or a TOML file.")] = None, json_: JsonFile = None
 ) -> None:
-    """List the shipped chips, or print one with the source of each value."""
+    """List the shipped chips, or print one with the source of each value and of each energy figure it uses."""
     from accelc.chip import load_chip, shipped
     from accelc.chip.page import describe
+    from accelc.energy.page import describe_energy
 
     loaded = [load_chip(each) for each in ([name] if name else shipped())]
     _write_json(json_, [chip.model_dump(mode="json") for chip in loaded])
     for chip in loaded:
-        print(describe(chip) if name else f"{chip.name:10} {chip.description}")
+        print(f"{describe(chip)}\n{describe_energy(chip)}" if name else f"{chip.name:10} {chip.description}")
 
 
 @app.command()

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
+from accelc.energy import activity as act
 from accelc.energy import energy_of
+from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
-from accelc.report.result import Accuracy, Check, HostOp, LayerResult, Result
+from accelc.report.result import Accuracy, ActivityFigures, Check, HostOp, LayerResult, Result
 from accelc.sim.counters import count_events
 from accelc.sim.stalls import CAUSES, stalls
 from accelc.sim.timing import Timeline
@@ -20,11 +22,22 @@ from accelc.sim.timing import Timeline
 Ints = npt.NDArray[np.int64]
 
 
-def result_of(program: Program, chip: Chip, timeline: Timeline, check: Check, accuracy: Accuracy | None) -> Result:
-    """Return the figures of a run."""
+def result_of(
+    program: Program,
+    chip: Chip,
+    timeline: Timeline,
+    check: Check,
+    accuracy: Accuracy | None,
+    activity: act.Activity | None = None,
+) -> Result:
+    """Return the figures of a run; its activity lessens the energy, no count and no cycle."""
     causes = stalls(program, chip, timeline)
     counts = count_events(program, chip, timeline)
+    total = counts.sum(axis=0)
+    rows = [None] * len(program.layers) if activity is None else list(activity.layers)
+    whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
+    rates = rates_of(chip)
     return Result(
         model=program.name,
         chip=chip.name,
@@ -40,19 +53,27 @@ def result_of(program: Program, chip: Chip, timeline: Timeline, check: Check, ac
         stalls=_by_cause(causes.sum(axis=0)),
         dram_read_bytes=timeline.dram_read_bytes,
         dram_write_bytes=timeline.dram_write_bytes,
-        energy_by_component=energy_of(chip, counts.sum(axis=0), timeline.cycles, host_seconds),
+        energy_by_component=energy_of(chip, total, timeline.cycles, host_seconds, whole),
         layers=tuple(
-            _layer(layer, chip, causes[k], counts[k], _host_seconds(program, layer))
+            _layer(layer, chip, causes[k], counts[k], _host_seconds(program, layer), rows[k])
             for k, layer in enumerate(program.layers)
         ),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
         accuracy=accuracy,
+        events=_named(total),
+        energy_rates_pj=rates.pj,
+        passing_w=rates.passing_w,
+        host_w=rates.host_w,
+        activity=_figures(chip, whole),
     )
 
 
-def _layer(layer: LayerInfo, chip: Chip, causes: Ints, counts: Ints, host_seconds: float) -> LayerResult:
+def _layer(
+    layer: LayerInfo, chip: Chip, causes: Ints, counts: Ints, host_seconds: float, activity: Ints | None
+) -> LayerResult:
     cycles = int(causes.sum())
+    energy = energy_of(chip, counts, cycles, host_seconds, activity)
     return LayerResult(
         name=layer.name,
         op=layer.op,
@@ -60,13 +81,30 @@ def _layer(layer: LayerInfo, chip: Chip, causes: Ints, counts: Ints, host_second
         macs=layer.macs,
         cycles=cycles,
         stalls=_by_cause(causes),
-        energy_j=sum(energy_of(chip, counts, cycles, host_seconds).values()),
+        energy_j=sum(energy.values()),
         dram_bytes=int(counts[ev.DRAM_READ_BYTES] + counts[ev.DRAM_WRITE_BYTES]),
         utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
         lower_bound_cycles=layer.lower_bound_cycles,
         dataflow=layer.dataflow,
         tile=layer.tile,
+        events=_named(counts),
+        energy_by_component=energy,
+        activity=_figures(chip, activity),
     )
+
+
+def _figures(chip: Chip, activity: Ints | None) -> ActivityFigures | None:
+    """Return the figures of a row of activity [act.COLUMNS]."""
+    if activity is None:
+        return None
+    macs, zero_macs, raw_read, raw_write, encoded_read, encoded_write = activity.tolist()
+    free = {name: count for name, count in _named(act.spared(chip, activity)).items() if count}
+    raw, encoded = {"read": raw_read, "write": raw_write}, {"read": encoded_read, "write": encoded_write}
+    return ActivityFigures(chip.array.zero_gating, chip.dma.compression, macs, zero_macs, raw, encoded, free)
+
+
+def _named(counts: Ints) -> dict[str, int]:
+    return dict(zip(ev.NAMES, counts.tolist(), strict=True))
 
 
 def _host_seconds(program: Program, layer: LayerInfo) -> float:

@@ -16,6 +16,7 @@ from accelc.program import Program
 from accelc.report.result import Accuracy, Check, Result
 from accelc.report.terminal import render
 from accelc.results import result_of
+from accelc.sim.activity import Recorder
 from accelc.sim.literal import Literal, literal
 from accelc.sim.machine import Machine, Values
 from accelc.sim.ports import integers_of
@@ -85,15 +86,21 @@ def run_program(
     values: bool = True,
     chip: str | Path | Chip | None = None,
     seed: int = 0,
+    activity: bool = False,
 ) -> Run:
-    """Run a program; without inputs, random ones are drawn from `seed`; without `values`, only time and energy."""
+    """Run a program; without inputs, random ones are drawn from `seed`; without `values`, only time and energy.
+
+    With `activity`, and on a chip that gates zeros or codes feature maps, the values' activity is counted; without
+    values there is none, and the energy is that of a run in which nothing is zero.
+    """
     measured = _measures(fidelity, values)
     target = chip_of(program, chip)
     given = random_inputs(program, seed) if inputs is None and values else dict(inputs or {})
     record = literal(program, target) if measured else None
-    computed = Machine(program, target).run(given, literal=record) if values else None
+    recorder = _recorder(program, target, values, activity)
+    computed = Machine(program, target).run(given, literal=record, recorder=recorder) if values else None
     note = "a program file holds no graph to compare with" if values else "no values were computed"
-    return _join(program, target, computed, Check("none", note=note), None, record)
+    return _join(program, target, computed, Check("none", note=note), None, record, recorder)
 
 
 def run_compiled(
@@ -104,21 +111,26 @@ def run_compiled(
     values: bool = True,
     check: str = "reference",
     seed: int = 0,
+    activity: bool = False,
     progress: Progress = lambda _: None,
 ) -> Run:
-    """Run a compiled model and compare every integer with an oracle: "reference", "ort" or "none"."""
+    """Run a compiled model and compare every integer with an oracle: "reference", "ort" or "none".
+
+    `activity` is that of `run_program`.
+    """
     from accelc.check import accuracy_of, comparable
     from accelc.check import check as compare
 
     measured = _measures(fidelity, values)
     program = compiled.finished
     if not values:
-        return run_program(program, fidelity=fidelity, values=False, chip=compiled.chip)
+        return run_program(program, fidelity=fidelity, values=False, chip=compiled.chip, activity=activity)
     progress("execute")
     given = random_inputs(program, seed) if inputs is None else dict(inputs)
     regions = [] if check == "none" else comparable(compiled)
     record = literal(program, compiled.chip) if measured else None
-    computed = Machine(program, compiled.chip).run(given, regions, record)
+    recorder = _recorder(program, compiled.chip, values, activity)
+    computed = Machine(program, compiled.chip).run(given, regions, record, recorder)
     found = {**computed.kept, **computed.integers}
     progress(f"check against {check}")
     integers = {port.name: integers_of(port, given[port.name]) for port in program.inputs}
@@ -126,7 +138,7 @@ def run_compiled(
     progress("compare with the float model")
     accuracy = None if check == "none" else accuracy_of(compiled, given, found)
     progress("time")
-    return _join(program, compiled.chip, computed, checked, accuracy, record)
+    return _join(program, compiled.chip, computed, checked, accuracy, record, recorder)
 
 
 def _measures(fidelity: str, values: bool) -> bool:
@@ -138,6 +150,14 @@ def _measures(fidelity: str, values: bool) -> bool:
     return fidelity == "literal"
 
 
+def _recorder(program: Program, chip: Chip, values: bool, asked: bool) -> Recorder | None:
+    """Return what counts a run's activity if the chip's energy depends on it or it is asked for."""
+    if asked and not values:
+        raise InputError("activity is counted from values: it cannot be had for timing only")
+    concerned = chip.array.zero_gating or chip.dma.compression != "none"
+    return Recorder(program, chip) if values and (asked or concerned) else None
+
+
 def _join(
     program: Program,
     chip: Chip,
@@ -145,9 +165,11 @@ def _join(
     check: Check,
     accuracy: Accuracy | None,
     record: Literal | None,
+    recorder: Recorder | None,
 ) -> Run:
     timeline = time_program(program, chip, None if record is None else record.cycles)
-    result = result_of(program, chip, timeline, check, accuracy)
+    activity = None if recorder is None else recorder.activity
+    result = result_of(program, chip, timeline, check, accuracy, activity)
     outputs = {} if values is None else values.outputs
     return Run(program, chip, timeline, result, outputs, {} if values is None else values.integers)
 

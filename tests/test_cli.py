@@ -199,6 +199,17 @@ def test_a_failed_check_ends_with_status_1_and_names_the_tensor(
     assert (result["mismatches"], result["max_lsb"]) == (5, 2)
 
 
+def test_activity_is_counted_on_any_chip_when_asked_for(accelc: CommandLine, net: Path) -> None:
+    out = accelc.ok("run", net, "--activity", "--json", "run.json")
+    assert "of products zero" in out
+    held = json.loads(Path("run.json").read_text())["activity"]
+    assert held["zero_macs"] <= held["macs"]
+    assert set(held["raw_bytes"]) == set(held["encoded_bytes"]) == {"read", "write"}
+    refused = accelc("run", net, "--activity", "--timing-only")
+    assert refused.status == 2
+    assert "activity is counted from values" in refused.err
+
+
 def test_the_zoo_and_the_chips_are_listed_exported_and_described(accelc: CommandLine) -> None:
     assert "resnet50" in accelc.ok("models", "--json", "models.json")
     rows = {row["name"]: row for row in json.loads(Path("models.json").read_text())}
@@ -208,7 +219,10 @@ def test_the_zoo_and_the_chips_are_listed_exported_and_described(accelc: Command
     onnx.checker.check_model("mlp.onnx")
     assert "edge" in accelc.ok("chips", "--json", "chips.json")
     assert {chip["name"] for chip in json.loads(Path("chips.json").read_text())} >= {"edge", "gemmini"}
-    assert "JESD209-4" in accelc.ok("chips", "edge")
+    page = accelc.ok("chips", "edge")
+    assert "JESD209-4" in page
+    assert "| `mac` |" in page, "every energy figure is on the chip's page"
+    assert "| act buffer | 524288 |" in page
     assert "## conv" in accelc.ok("isa") or "`conv`" in accelc.ok("isa")
 
 
@@ -353,7 +367,7 @@ class TestBadChips:
         assert sign in accelc.refused("run", net, "--chip", "chip.toml")
 
     def test_unknown(self, accelc: CommandLine, net: Path) -> None:
-        assert "edge, gemmini" in accelc.refused("run", net, "--chip", "tpu9")
+        assert "shipped chip (cambricon, " in accelc.refused("run", net, "--chip", "tpu9")
 
     def test_a_program_for_another_chip(self, accelc: CommandLine, net: Path) -> None:
         accelc.ok("compile", net)

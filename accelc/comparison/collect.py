@@ -10,8 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 import accelc
@@ -22,17 +20,13 @@ from accelc.comparison.model import Comparison, Environment, LayerRow, NotRun, R
 from accelc.comparison.residency import residency_of
 from accelc.comparison.winners import winners_of
 from accelc.compiler import Compiled, Model, Options, compile_stages, retarget
-from accelc.energy import energy_of
 from accelc.errors import InputError, ScheduleError, UnsupportedError
-from accelc.isa import events as ev
 from accelc.report.result import LayerResult
 from accelc.run import Run, run_compiled
-from accelc.sim.counters import count_events
 
 PACKAGES = ("numpy", "numba", "llvmlite", "onnx", "onnxruntime")
 
 Progress = Callable[[str], None]
-Ints = npt.NDArray[np.int64]
 
 
 def compare(
@@ -113,9 +107,7 @@ def _runs(
 
 def _row(compiled: Compiled, run: Run, dataflow: str) -> RunRow:
     program, chip = run.program, run.chip
-    counts = count_events(program, chip, run.timeline)
     assert compiled.schedule is not None
-    layers = zip(run.result.layers, counts, strict=False)
     return RunRow(
         key=key_of(compiled.name, chip, dataflow),
         model=compiled.name,
@@ -124,21 +116,15 @@ def _row(compiled: Compiled, run: Run, dataflow: str) -> RunRow:
         source=_model_word(compiled.model),
         command="",
         result=run.result,
-        layers=tuple(_layer(layer, row, run) for layer, row in layers),
-        events=_named(counts.sum(axis=0)),
+        layers=tuple(_layer(layer, run.result.clock_hz) for layer in run.result.layers),
+        events=run.result.events,
         instructions=len(program.words),
         residency=residency_of(compiled.schedule, program),
     )
 
 
-def _layer(layer: LayerResult, counts: Ints, run: Run) -> LayerRow:
-    host_seconds = sum(call.seconds for call in run.program.hosts if call.name == layer.name)
-    energy = energy_of(run.chip, counts, layer.cycles, host_seconds)
-    return LayerRow(layer, layer.cycles / run.result.clock_hz, _named(counts), energy)
-
-
-def _named(counts: Ints) -> dict[str, int]:
-    return dict(zip(ev.NAMES, counts.tolist(), strict=True))
+def _layer(layer: LayerResult, clock_hz: float) -> LayerRow:
+    return LayerRow(layer, layer.cycles / clock_hz, layer.events, layer.energy_by_component)
 
 
 def _run_command(row: RunRow, chip: str, options: Options, check: bool) -> str:

@@ -15,6 +15,9 @@
 * `leakage`: (PEs times a power each + on-chip bytes times a power each) times the time; the table marks it as assumed.
 * `host`: seconds the host is busy times its power.
 
+With the activity of a run (see accelc.energy.activity), counts are first lessened by what the chip spares: what a zero
+activation gates, and DRAM bytes that a code saves (bursts' ends and rows opened stay those of the raw transfers).
+
 The table's figures hold at its own voltage; the chip's `voltage_v` does not rescale them.
 """
 
@@ -27,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
+from accelc.energy.activity import spared
 from accelc.energy.table import DramEntry, SramEntry, Table, load_table
 from accelc.errors import ChipError
 from accelc.isa import events as ev
@@ -49,11 +53,18 @@ ACC_WORD_BYTES = 4
 
 
 def energy_of(
-    chip: Chip, counts: npt.NDArray[np.int64], cycles: int, host_seconds: float = 0.0
+    chip: Chip,
+    counts: npt.NDArray[np.int64],
+    cycles: int,
+    host_seconds: float = 0.0,
+    activity: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
-    """Return joules by component (COMPONENTS) for counts [events.NAMES]; raise ChipError for a bad table."""
+    """Return joules by component (COMPONENTS) for counts [events.NAMES]; raise ChipError for a bad table.
+
+    `activity` is the row [activity.COLUMNS] of the layer or run that the counts are of.
+    """
     table = load_table(chip.energy)
-    n = [int(c) for c in counts]
+    n = [int(c) for c in (counts if activity is None else counts - spared(chip, activity))]
     picojoules = {
         "mac": n[ev.MAC] * table.mac.value * (chip.array.operand_bits / table.mac.bits) ** 2,
         "registers": _registers(chip, table, n),

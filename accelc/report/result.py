@@ -9,6 +9,33 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class ActivityFigures:
+    """What a run's values say of its energy: multiply-accumulates with a zero activation, feature maps' bytes in DRAM.
+
+    `spared` are the events, of those counted, that cost the chip nothing, by its `zero_gating` and its `compression`;
+    bytes are negative where a code is longer than what it stands for.
+    """
+
+    zero_gating: bool
+    compression: str
+
+    macs: int
+    zero_macs: int
+    raw_bytes: Mapping[str, int]
+    encoded_bytes: Mapping[str, int]
+    spared: Mapping[str, int]
+
+    @property
+    def zero_mac_fraction(self) -> float:
+        """Return the share of the multiply-accumulates whose activation is zero."""
+        return self.zero_macs / self.macs if self.macs else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures under the documented names."""
+        return {"zero_mac_fraction": self.zero_mac_fraction, **asdict(self)}
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """One layer of a run; `stalls` splits its cycles by cause and sums to them, `dram_bytes` are read plus written."""
 
@@ -24,6 +51,9 @@ class LayerResult:
     lower_bound_cycles: int
     dataflow: str
     tile: Mapping[str, int]
+    events: Mapping[str, int] = field(default_factory=dict)
+    energy_by_component: Mapping[str, float] = field(default_factory=dict)
+    activity: ActivityFigures | None = None
 
     @property
     def bound_by(self) -> str:
@@ -113,6 +143,11 @@ class Result:
     host_ops: tuple[HostOp, ...] = ()
     check: Check = field(default_factory=lambda: Check("none"))
     accuracy: Accuracy | None = None
+    events: Mapping[str, int] = field(default_factory=dict)
+    energy_rates_pj: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    passing_w: Mapping[str, float] = field(default_factory=dict)
+    host_w: float = 0.0
+    activity: ActivityFigures | None = None
 
     @property
     def seconds(self) -> float:
@@ -146,11 +181,24 @@ class Result:
             "stalls": dict(self.stalls),
             "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
             "energy_j": {"total": self.energy_j, "by_component": dict(self.energy_by_component)},
+            "events": dict(self.events),
+            "energy_rates_pj": {event: dict(parts) for event, parts in self.energy_rates_pj.items()},
+            "passing_w": dict(self.passing_w),
+            "host_w": self.host_w,
+            "activity": _activity_json(self.activity),
             "check": _check_json(self.check),
             "accuracy": None if self.accuracy is None else _accuracy_json(self.accuracy),
             "host_ops": [asdict(op) for op in self.host_ops],
-            "layers": [asdict(layer) | {"bound_by": layer.bound_by} for layer in self.layers],
+            "layers": [_layer_json(layer) for layer in self.layers],
         }
+
+
+def _layer_json(layer: LayerResult) -> dict[str, Any]:
+    return asdict(layer) | {"bound_by": layer.bound_by, "activity": _activity_json(layer.activity)}
+
+
+def _activity_json(activity: ActivityFigures | None) -> dict[str, Any] | None:
+    return None if activity is None else activity.to_json()
 
 
 def _check_json(check: Check) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from accelc.report.result import Accuracy, Check, LayerResult, Ledger, Result
+from accelc.report.result import Accuracy, ActivityFigures, Check, LayerResult, Ledger, Result
 from accelc.report.units import byte_text, figures, percent, quantity
 
 # Wide enough for every column and a long node name when the output is a file or a pipe.
@@ -117,6 +117,8 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
     yield "utilization", f"{percent(r.utilization, 1)} of the array over the run; array busy {r.array_cycles:,} cycles"
     yield "cycles by cause", _shares(r.stalls, lambda v: f"{v:,.0f}")
     yield "DRAM", f"read {byte_text(r.dram_read_bytes)}, written {byte_text(r.dram_write_bytes)}"
+    if r.activity is not None:
+        yield "activity", _activity_text(r.activity)
     yield "energy", _energy_text(r)
     yield "energy by part", _shares(r.energy_by_component, lambda v: quantity(v, "J"))
     yield from _host_facts(r)
@@ -141,6 +143,14 @@ def _energy_text(r: Result) -> str:
     watts = r.energy_j / r.seconds if r.seconds else 0.0
     per_op = 2 * r.macs / r.energy_j if r.energy_j else 0.0
     return f"{quantity(r.energy_j, 'J')}, {quantity(watts, 'W')} on average, {quantity(per_op, 'OPS/W')}"
+
+
+def _activity_text(a: ActivityFigures) -> str:
+    sizes = ((way, byte_text(raw), byte_text(a.encoded_bytes[way])) for way, raw in a.raw_bytes.items())
+    coded = ", ".join(f"{way} {raw} as {encoded}" for way, raw, encoded in sizes)
+    gated = "" if a.zero_gating else " (the array does not gate them)"
+    kept = " (the chip does not code them)" if a.compression == "none" else ""
+    return f"{percent(a.zero_mac_fraction, 1)} of products zero{gated}; feature maps by run length: {coded}{kept}"
 
 
 def _shares(parts: Mapping[str, float], show: Callable[[float], str]) -> str:

@@ -10,7 +10,10 @@ import pytest
 from accelc.chip import Chip, load_chip
 from accelc.chip.model import shipped
 from accelc.energy import COMPONENTS, Entry, energy_of, load_table, tables
+from accelc.energy.activity import spared
 from accelc.energy.model import leakage_watts, sram_pj_per_byte
+from accelc.energy.page import describe_energy
+from accelc.energy.rates import figures
 from accelc.energy.table import parse_table
 from accelc.errors import ChipError
 from accelc.isa import events as ev
@@ -113,6 +116,46 @@ def test_leakage_grows_with_time_and_counts_a_unified_scratchpad_once() -> None:
     watts = 256 * table.pe_leakage.value + (262144 + 65536) * table.sram_leakage.value
     assert leakage_watts(gemmini, table) == pytest.approx(watts)
     assert energy_of(gemmini, counts(), 2_000_000)["leakage"] == pytest.approx(watts * 0.002)
+
+
+ROW = np.array([1000, 300, 4096, 2048, 1024, 2560], np.int64)  # activity.COLUMNS: macs, zeros, raw and encoded bytes
+
+
+def test_what_a_zero_spares_depends_on_the_organization() -> None:
+    """A PE of a row-stationary array saves the product, the weight and the sum; a systolic array's operands pass on."""
+    everything = {"mac", "pe_wgt_read", "pe_psum_read", "pe_psum_write"}
+    for name, expected in (("eyeriss", everything), ("shidiannao", everything - {"pe_wgt_read"}), ("edge", {"mac"})):
+        values = load_chip(name).model_dump(exclude_none=True)
+        values["array"]["zero_gating"] = True
+        values["dma"]["compression"] = "none"
+        free = dict(zip(ev.NAMES, spared(Chip.model_validate(values), ROW).tolist(), strict=True))
+        assert {event: count for event, count in free.items() if count} == dict.fromkeys(expected, 300)
+
+
+def test_activity_lessens_the_energy_of_a_chip_that_uses_it_and_of_no_other() -> None:
+    """Eyeriss by hand: 300 products of 2 pJ, 900 register accesses of 1 pJ; 3072 bytes saved, 512 bytes more."""
+    chip = load_chip("eyeriss")
+    same = dict.fromkeys(("mac", "pe_act_read", "pe_wgt_read", "pe_psum_read", "pe_psum_write"), 1000)
+    n = counts(**same, dram_read_bytes=8192, dram_write_bytes=8192)
+    plain, active = energy_of(chip, n, 10, 1.0), energy_of(chip, n, 10, 1.0, ROW)
+    dram = load_table("65nm").dram["DDR3"]
+    saved = {name: plain[name] - active[name] for name in COMPONENTS}
+    assert saved["mac"] == pytest.approx(600e-12)
+    assert saved["registers"] == pytest.approx(900e-12)
+    assert saved["dram"] == pytest.approx(8e-12 * (3072 * dram.read.value - 512 * dram.write.value))
+    assert all(saved[name] == 0 for name in COMPONENTS if name not in ("mac", "registers", "dram"))
+    assert energy_of(EDGE, n, 10, 1.0, ROW) == energy_of(EDGE, n, 10, 1.0)
+
+
+def test_the_page_of_energy_shows_each_figure_with_its_source_and_each_memory() -> None:
+    for name in shipped():
+        chip = load_chip(name)
+        text = describe_energy(chip)
+        for entry, figure in figures(chip):
+            assert f"| `{entry}` | {figure.value:.6g} | {figure.unit} | {figure.per} | {figure.confidence} |" in text
+            assert figure.source.replace("|", "\\|") in text
+        assert ("unified buffer" in text) == bool(chip.timing.unified)
+    assert "| act buffer | 24576 | 64 | 31.89 |" in describe_energy(load_chip("eyeriss"))
 
 
 def test_every_figure_has_a_source_and_a_unit() -> None:
