@@ -24,7 +24,10 @@ class Matrix:
 
 
 def plan(chips: Sequence[Chip], dataflows: Sequence[str]) -> Matrix:
-    """Return the matrix; raise InputError for an unknown dataflow, or one that none of the chips offers."""
+    """Return the matrix; raise InputError for an unknown dataflow, or one that none of the chips offers.
+
+    "all" means for each chip what it offers, and leaves nothing out.
+    """
     if doubles := {chip.name for chip in chips if sum(chip.name == other.name for other in chips) > 1}:
         raise InputError(f"two chips are named '{min(doubles)}'; each chip of a comparison needs a name of its own")
     wanted = tuple(dict.fromkeys(SYNONYMS.get(name, name) for name in dataflows))
@@ -38,7 +41,7 @@ def plan(chips: Sequence[Chip], dataflows: Sequence[str]) -> Matrix:
             reason = _refusal(chip, name, everything)
             if reason is None:
                 cells.append((chip, name))
-            else:
+            elif not everything:
                 left_out.append(NotRun("every model", chip.name, name, reason))
     return Matrix(tuple(cells), tuple(left_out))
 
