@@ -40,6 +40,11 @@ def _execute_{width}(  # noqa: C901
 # A program is of 8-bit operands or of 16: what it does not use is not compiled.
 TAIL = '''
 
+def is_wide(opcodes: Ints) -> bool:
+    """Return whether instructions work on 16-bit operands."""
+    return bool(np.isin(opcodes, WIDE).any())
+
+
 def execute(
     opcodes: Ints,
     rows: Ints,
@@ -47,12 +52,14 @@ def execute(
     m: Memory,
     first: int,
     last: int,
+    wide: bool | None = None,
 ) -> tuple[int, int]:
     """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and its index.
 
-    Operands and ranges are not checked here: see accelc.sim.bounds.
+    `wide`, the program's `is_wide`, saves finding it again. Operands and ranges are not checked here: see
+    accelc.sim.bounds.
     """
-    wide = bool(np.isin(opcodes, WIDE).any())
+    wide = is_wide(opcodes) if wide is None else wide
     while True:
         why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
         if why != OTHER:

@@ -19,7 +19,7 @@ from accelc.program import Port, Program, Region
 from accelc.sim import memory
 from accelc.sim.activity import Recorder
 from accelc.sim.bounds import check_bounds, check_dataflows, place
-from accelc.sim.dispatch import HOST
+from accelc.sim.dispatch import HOST, is_wide
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
 from accelc.sim.literal import Literal
@@ -61,6 +61,7 @@ class Machine:
         check_rules(program.words)
         self.program = program
         self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+        self._wide = is_wide(self._opcodes)
         self._rows = program.rows
         self._memory = memory.allocate(program, chip)
         check_bounds(program, self._rows, self._memory)
@@ -115,7 +116,7 @@ class Machine:
         """Execute instructions `at` to `last` - 1 by their definitions' kernels; return the index of the next."""
         reals = self._rows.view(np.float32)
         while at < last:
-            why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last)
+            why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last, self._wide)
             if why != HOST:
                 return at
             self._host(at)
