@@ -104,7 +104,8 @@ class Buffer(_Part):
     bytes: Positive = Field(description="capacity in bytes")
     banks: Annotated[int, Field(ge=1, le=60)] = Field(description="equal contiguous ranges with ports of their own")
     ports: Positive = Field(description="units that may use one bank at the same time")
-    width_bytes: Positive = Field(description="bytes of one access")
+    width_bytes: Annotated[int, Field(ge=8)] = Field(description="bytes of one access")
+    local_banks: bool = Field(default=False, description="each bank sits with PEs of its own: a bank's size is priced")
 
     @model_validator(mode="after")
     def _banks_divide(self) -> Buffer:

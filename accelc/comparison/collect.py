@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from accelc.chip import Chip, load_chip
 from accelc.comparison.energy import facts_of, figures_of
 from accelc.comparison.matrix import Matrix, key_of, plan
 from accelc.comparison.model import Comparison, Environment, LayerRow, NotRun, RunRow
+from accelc.comparison.parallel import spread
 from accelc.comparison.residency import residency_of
 from accelc.comparison.winners import winners_of
 from accelc.compiler import Compiled, Model, Options, compile_stages, retarget
@@ -37,18 +39,19 @@ def compare(
     options: Options | None = None,
     check: bool = False,
     command: str | None = None,
+    jobs: int = 1,
     progress: Progress = lambda _: None,
 ) -> Comparison:
     """Run models on chips under dataflows ("all", "best" or names) and return the figures side by side.
 
     Without `check` only time and energy are computed; with it, values too, and every integer is compared with the
-    reference. `progress` is told each step.
+    reference. With several `jobs`, models and chips are spread over as many processes. `progress` is told each step.
     """
     options = options or Options()
     targets = [load_chip(chip) for chip in _several(chips)]
     words = {chip.name: _chip_word(given) for chip, given in zip(targets, _several(chips), strict=True)}
     matrix = plan(targets, _several(dataflows))
-    rows, failed = _run_all(_several(models), matrix, options, check, progress)
+    rows, failed = _run_all(_several(models), matrix, options, check, jobs, progress)
     rows = tuple(replace(row, command=_run_command(row, words[row.chip], options, check)) for row in rows)
     if not rows:
         raise InputError("nothing could be run: " + "; ".join(f"{f.model} on {f.chip}: {f.reason}" for f in failed))
@@ -70,19 +73,42 @@ def _several(value: Any) -> list[Any]:
 
 
 def _run_all(
-    models: Sequence[Model], matrix: Matrix, options: Options, check: bool, progress: Progress
+    models: Sequence[Model], matrix: Matrix, options: Options, check: bool, jobs: int, progress: Progress
 ) -> tuple[tuple[RunRow, ...], tuple[NotRun, ...]]:
     rows: list[RunRow] = []
     failed: list[NotRun] = []
-    for model in models:
-        for row in _runs(model, matrix, options, check, progress):
-            if isinstance(row, NotRun):
-                failed.append(row)
-            elif any(other.key == row.key for other in rows):
-                raise InputError(f"two models are named '{row.model}'; each needs a name of its own")
-            else:
-                rows.append(row)
+    for row in _each(models, matrix, options, check, jobs, progress):
+        if isinstance(row, NotRun):
+            failed.append(row)
+        elif any(other.key == row.key for other in rows):
+            raise InputError(f"two models are named '{row.model}'; each needs a name of its own")
+        else:
+            rows.append(row)
     return tuple(rows), tuple(failed)
+
+
+def _each(
+    models: Sequence[Model], matrix: Matrix, options: Options, check: bool, jobs: int, progress: Progress
+) -> Iterator[RunRow | NotRun]:
+    """Yield every run's row in the order of models, then cells, from this process or from several."""
+    chips = [matrix.of(chip) for chip in matrix.chips]
+    if jobs == 1 or len(models) * len(chips) == 1:
+        for model in models:
+            yield from _runs(model, matrix, options, check, progress)
+        return
+    # The chips with the least room take the most instructions, hence the longest: they start first.
+    tasks = [(k, j) for j in sorted(range(len(chips)), key=lambda j: chips[j].room) for k in range(len(models))]
+    named = [
+        (f"{_model_word(models[k])} on {chips[j].chips[0].name}", (models[k], chips[j], options, check))
+        for k, j in tasks
+    ]
+    found = dict(zip(tasks, spread(_task, named, jobs, progress), strict=True))
+    for k, j in product(range(len(models)), range(len(chips))):
+        yield from found[k, j]
+
+
+def _task(model: Model, matrix: Matrix, options: Options, check: bool) -> list[RunRow | NotRun]:
+    return list(_runs(model, matrix, options, check, lambda _: None))
 
 
 def _runs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, s
 Tiny = Annotated[bool, typer.Option("--tiny", help="The reduced variants of zoo networks.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Batch of zoo networks.")]
 Dims = Annotated[list[str], typer.Option("--dim", metavar="NAME=N", help="Fix an open dimension; may be repeated.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=0, help="Processes to spread models and chips over; 0: one a core (one if --tiny).")
+]
 AllowHost = Annotated[bool, typer.Option("--allow-host", help="Run what is unsupported on the host, at a price.")]
 
 
@@ -51,6 +55,7 @@ def compare(
     batch: Batch = 1,
     dim: Dims = [],  # noqa: B006 - typer copies it
     allow_host: AllowHost = False,
+    jobs: Jobs = 0,
 ) -> None:
     """Compare models on chips under dataflows: a report to open in a browser, with JSON and CSV."""
     from accelc.comparison.collect import compare as collect
@@ -66,7 +71,7 @@ def compare(
     with _progress() as tell:
         made = collect(
             models, _names(chips), _names(dataflows), options=options, check=check,
-            command=shlex.join(["accelc", *sys.argv[1:]]), progress=tell,
+            command=shlex.join(["accelc", *sys.argv[1:]]), jobs=jobs or (1 if tiny else os.cpu_count() or 1), progress=tell,
         )  # fmt: skip
     made.write(output, force=force)
     if json_ is not None:

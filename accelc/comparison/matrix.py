@@ -22,6 +22,20 @@ class Matrix:
     cells: tuple[tuple[Chip, str], ...]
     left_out: tuple[NotRun, ...]
 
+    @property
+    def chips(self) -> tuple[Chip, ...]:
+        """Return the chips, each once."""
+        return tuple({chip.name: chip for chip, _ in self.cells}.values())
+
+    @property
+    def room(self) -> int:
+        """Return the bytes of accumulators of the chip with the fewest: a measure of how small tiles are."""
+        return min(chip.buffers.acc.bytes for chip in self.chips)
+
+    def of(self, chip: Chip) -> Matrix:
+        """Return the part of one chip, without what is left out."""
+        return Matrix(tuple(cell for cell in self.cells if cell[0].name == chip.name), ())
+
 
 def plan(chips: Sequence[Chip], dataflows: Sequence[str]) -> Matrix:
     """Return the matrix; raise InputError for an unknown dataflow, or one that none of the chips offers.

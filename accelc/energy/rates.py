@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelc.chip import Chip
-from accelc.energy.model import dram_entry, energy_of, psum_bits, register_pj_per_bit, sram_pj_per_byte
+from accelc.energy.model import buffer_pj_per_byte, dram_entry, energy_of, psum_bits, register_pj_per_bit
 from accelc.energy.table import Entry, Table, load_table
 from accelc.isa import events as ev
 
@@ -63,7 +63,7 @@ def storage(chip: Chip) -> Iterator[tuple[str, int, int, float]]:
     for name in ("act", "wgt", "unified", "acc"):
         buffer = getattr(chip.buffers, name)
         if buffer is not None:
-            pj = sram_pj_per_byte(table, buffer.bytes) * buffer.width_bytes
+            pj = buffer_pj_per_byte(table, buffer) * buffer.width_bytes
             yield f"{name} buffer", buffer.bytes, 8 * buffer.width_bytes, pj
     c, bits = chip.timing, chip.array.operand_bits
     words = (("act", c.act_entries, bits), ("wgt", c.wgt_entries, bits), ("psum", c.psum_entries, psum_bits(chip)))

@@ -14,6 +14,8 @@ from functools import cache
 from itertools import pairwise
 
 from accelc.chip import Chip, load_chip
+from accelc.energy import load_table
+from accelc.energy.model import register_pj_per_bit, sram_pj_per_byte
 from accelc.isa.dataflow.row_mapping import Mapping, Tile
 from accelc.isa.dataflow.row_stationary import layer_cycles, layer_words
 from accelc.validate.eyeriss_layers import LAYERS, METRICS, Layer
@@ -27,11 +29,12 @@ LINE_BYTES = 8
 # independently of each other, 1 if all or none were.
 BEFORE_POOLING = 0.5
 
-# pJ per 16 bits at 65 nm: nn_dataflow's table of the chip (stanford-mast/nn_dataflow, tests of ISSCC 2016).
-MAC_PJ = 2.0
-REGISTER_PJ = 1.0
-ARRAY_PJ = 4.0  # a word over the array's network, or from one PE to the next
-BUFFER_PJ = 15.0
+# pJ of a 16-bit word at 65 nm; a word over the array's network costs what a hop from one PE to the next does.
+_TABLE = load_table("65nm")
+MAC_PJ = _TABLE.mac.value
+REGISTER_PJ = 16 * register_pj_per_bit(_TABLE, 224, 16)
+ARRAY_PJ = 16 * _TABLE.hop_bit.value
+BUFFER_PJ = 2 * sram_pj_per_byte(_TABLE, 108 * 1024)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from accelc.chip import Chip, load_chip
 from accelc.chip.model import shipped
 from accelc.energy import COMPONENTS, Entry, energy_of, load_table, tables
 from accelc.energy.activity import spared
-from accelc.energy.model import leakage_watts, sram_pj_per_byte
+from accelc.energy.model import buffer_pj_per_byte, leakage_watts, sram_pj_per_byte
 from accelc.energy.page import describe_energy
 from accelc.energy.rates import figures
 from accelc.energy.table import parse_table
@@ -106,8 +106,20 @@ def test_buffers_are_priced_by_their_capacity() -> None:
     n = counts(act_read_bytes=100, act_write_bytes=28, acc_read_words=16, acc_write_words=16)
     energy = energy_of(EDGE, n, 0)
     table = load_table("16nm")
-    assert energy["act_buffer"] == pytest.approx(128e-12 * sram_pj_per_byte(table, 524288))
-    assert energy["acc_buffer"] == pytest.approx(128e-12 * sram_pj_per_byte(table, 131072))
+    # Accesses of 32 bytes are four times 64 bits for 1.3 times the energy, of 128 bytes sixteen times for 2.5 times.
+    assert energy["act_buffer"] == pytest.approx(128e-12 * sram_pj_per_byte(table, 524288) * 1.3 / 4)
+    assert energy["acc_buffer"] == pytest.approx(128e-12 * sram_pj_per_byte(table, 131072) * 2.5 / 16)
+
+
+def test_banks_with_pes_of_their_own_are_priced_one_by_one() -> None:
+    table, buffer = load_table("65nm"), load_chip("cambricon").buffers.wgt
+    assert buffer is not None
+    assert buffer.local_banks
+    apart = buffer_pj_per_byte(table, buffer)
+    shared = buffer_pj_per_byte(table, buffer.model_copy(update={"local_banks": False}))
+    sizes = sram_pj_per_byte(table, 24 * 1024), sram_pj_per_byte(table, 768 * 1024)
+    assert apart / shared == pytest.approx(sizes[0] / sizes[1])
+    assert apart < shared
 
 
 def test_leakage_grows_with_time_and_counts_a_unified_scratchpad_once() -> None:
