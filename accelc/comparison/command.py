@@ -68,10 +68,12 @@ def compare(
     options = Options(
         dict(map(_dimension, dim)), allow_host=allow_host, tiny=tiny, batch=batch, seed=seed, objective=objective
     )
+    command = shlex.join(["accelc", *sys.argv[1:]])
+    jobs = jobs or (1 if tiny else os.cpu_count() or 1)
     with _progress() as tell:
         made = collect(
-            models, _names(chips), _names(dataflows), options=options, check=check,
-            command=shlex.join(["accelc", *sys.argv[1:]]), jobs=jobs or (1 if tiny else os.cpu_count() or 1), progress=tell,
+            models, _names(chips), _names(dataflows), options=options,
+            check=check, command=command, jobs=jobs, progress=tell,
         )  # fmt: skip
     made.write(output, force=force)
     if json_ is not None:

@@ -2,9 +2,9 @@
 
 * `mac`: count times the entry, times the square of the array's operand bits over the entry's: a multiplier grows so.
 * `vector`, `instruction`: count times the entry.
-* `registers`: bits read and bits written in the PEs, each half of the entry for a bit written and read. Where a PE has a
-  register file for an operand and the table knows register files, a bit costs what a file of that capacity costs,
-  by the rule for buffers below. Partial sums have the bits they are stored in.
+* `registers`: bits read and bits written in the PEs, each half of the entry for a bit written and read. Where a PE has
+  a register file for an operand and the table knows register files, a bit costs what a file of that capacity costs, by
+  the rule for buffers below. Partial sums have the bits they are stored in.
 * `hops`: bits from one PE to the next times the entry.
 * `act_buffer`, `wgt_buffer`, `acc_buffer`: bytes times a figure per byte for the buffer's capacity. The figure follows
   the table's SRAM entries, each divided by the bytes of its access: between two capacities it grows as a power of the

@@ -154,7 +154,8 @@ def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple
     Inside, the depth runs fastest. What the inner loop leaves in the slots is not loaded again.
     """
     every = maps * blocks * depths
-    weights = blocks * depths if (t.weights_outer and depths <= t.slots) or blocks * depths <= t.slots or maps == 1 else every
+    once = maps == 1 or blocks * depths <= t.slots or (t.weights_outer and depths <= t.slots)
+    weights = blocks * depths if once else every
     if g.depthwise or not g.has_head or g.groups > 1:
         return every, weights
     held = (not t.weights_outer and depths <= t.slots) or maps * depths <= t.slots or blocks == 1

@@ -214,7 +214,7 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
 
 
 def _outputs_claimed(stage: Stage) -> int:
-    """Return how many output slots a tile takes: steps work in place but for the first of all and those over channels."""
+    """Return how many output slots a tile takes: steps work in place, but for the first and those over channels."""
     across = [step.op in CHANNEL_OPS for step in stage.steps]
     return sum(across) + (stage.head is not None or not across[0])
 

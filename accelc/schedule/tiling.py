@@ -195,8 +195,8 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
 def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str]) -> Iterator[Tiling]:
     """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
 
-    Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables` gives the bytes of lookup tables that a block of
-    channels needs.
+    Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables`
+    gives the bytes of lookup tables that a block of channels needs.
     """
     kernel = g.conv[0].kernel
     cuts = _pieces(kernel) if g.has_head and not g.depthwise else [kernel]

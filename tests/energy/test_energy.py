@@ -72,7 +72,10 @@ def test_sram_energy_passes_through_the_points_and_grows() -> None:
 
 def test_counts_become_joules_by_hand() -> None:
     chip = changed("", "energy", "45nm")
-    n = counts(mac=1000, pe_wgt_read=1000, pe_psum_read=1125, pe_psum_write=1125, vector_op=10, instruction=2, dram_read_bytes=64, dram_activate=1)
+    n = counts(
+        mac=1000, pe_wgt_read=1000, pe_psum_read=1125, pe_psum_write=1125,
+        vector_op=10, instruction=2, dram_read_bytes=64, dram_activate=1,
+    )  # fmt: skip
     energy = energy_of(chip, n, cycles=0, host_seconds=0.5)
     # 1000 * 0.3; (1000 * 8 + 2250 * 32) / 2 * 0.009; 10 * 0.9; 2 * 80; LPDDR4: 512 bits * 8.5 + 1205 pJ; 0.5 s * 1 W
     expected = {"mac": 300e-12, "registers": 360e-12, "vector": 9e-12, "instruction": 160e-12, "dram": 5557e-12}
