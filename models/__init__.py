@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from accelc.models.catalog import CATALOG, Entry
+from accelc.models.catalog import CATALOG
+from accelc.models.entry import Entry
 
 if TYPE_CHECKING:
     import onnx

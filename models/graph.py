@@ -16,6 +16,8 @@ OPSET = 17
 IR_VERSION = 8
 PARAMETER = "parameter"
 """The note on a graph input that stands for a parameter whose values were not made."""
+SPAN = "span"
+"""The first word of the note on a graph input whose samples are drawn evenly: `span LOW HIGH`."""
 
 _OPSETS = [helper.make_opsetid("", OPSET)]
 _FLOAT = TensorProto.FLOAT
@@ -35,6 +37,7 @@ class GraphBuilder:
         self._types: dict[str, onnx.TypeProto] = {}
         self._inputs: list[str] = []
         self._outputs: list[str] = []
+        self._spans: dict[str, str] = {}
         self._parameters: dict[str, Distribution] = {}
         self._constants: dict[str, TensorProto] = {}
 
@@ -49,10 +52,18 @@ class GraphBuilder:
         """Return the extent of axis 1."""
         return self.shape(tensor)[1]
 
-    def input(self, name: str, shape: Sequence[int], kind: int = _FLOAT) -> str:
-        """Declare a graph input; the batch comes before the shape."""
+    def input(
+        self, name: str, shape: Sequence[int], kind: int = _FLOAT, *, span: tuple[float, float] | None = None
+    ) -> str:
+        """Declare a graph input; the batch comes before the shape.
+
+        `span` (low, high) notes that samples are drawn evenly from [low, high), integers below high; without it they
+        are standard normal.
+        """
         self._declare(name, helper.make_tensor_type_proto(kind, (self.batch, *shape)))
         self._inputs.append(name)
+        if span is not None:
+            self._spans[name] = f"{SPAN} {span[0]} {span[1]}"
         return name
 
     def output(self, tensor: str, name: str | None = None) -> str:
@@ -132,7 +143,7 @@ class GraphBuilder:
             tensor.raw_data = values.astype("<f4", copy=False).tobytes()
 
     def _skeleton(self) -> onnx.GraphProto:
-        inputs = [helper.make_value_info(n, self._types[n]) for n in self._inputs]
+        inputs = [helper.make_value_info(n, self._types[n], doc_string=self._spans.get(n, "")) for n in self._inputs]
         parameters = [helper.make_value_info(n, self._types[n], doc_string=PARAMETER) for n in self._parameters]
         outputs = [helper.make_value_info(n, self._types[n]) for n in self._outputs]
         return helper.make_graph(self._nodes, self.name, [*inputs, *parameters], outputs)

@@ -10,11 +10,11 @@ import pytest
 from accelc.chip import Chip, load_chip
 from accelc.compiler import Compiled, Options, compile_stages, retarget
 from accelc.errors import InputError, ModelError, ScheduleError
-from accelc.models import catalog
 from accelc.program import Program
 from accelc.quantize import quantize
 from accelc.run import run_compiled, run_program
 from accelc.schedule import schedule
+from tests.networks import CLASSIFIERS
 from tests.quant_build import quantized, residual
 
 
@@ -35,7 +35,7 @@ def compiled_for(name: str, chip: Chip = CHIP) -> Compiled:
     return compile_stages(name, chip, Options(tiny=True))
 
 
-@pytest.mark.parametrize("name", catalog())
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_network_of_the_zoo_runs_bit_for_bit(name: str) -> None:
     """A float model is quantized to int16 for the chip, and each tensor in DRAM equals the reference's."""
     compiled = compiled_for(name)

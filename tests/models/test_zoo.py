@@ -34,12 +34,10 @@ def in_range(model: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_published_network_is_valid_onnx(name: str) -> None:
-    """The checker and strict shape inference accept every network, with the input shape the catalog states."""
+    """The checker and strict shape inference accept every network."""
     model = models.outline(name)
     onnx.checker.check_model(model, full_check=True)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    first = model.graph.input[0]
-    assert [d.dim_value for d in first.type.tensor_type.shape.dim] == [1, *models.catalog()[name].input_shape]
 
 
 @pytest.mark.parametrize("name", NAMES)

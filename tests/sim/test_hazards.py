@@ -14,7 +14,6 @@ from accelc.errors import MachineError
 from accelc.isa import Queue, Word, decode, encode
 from accelc.isa.encoding import decode_queues
 from accelc.lower import lower
-from accelc.models import catalog
 from accelc.program import HostCall, Port, Program
 from accelc.schedule import schedule
 from accelc.sim.bounds import ranges
@@ -22,6 +21,7 @@ from accelc.sim.hazards import check_hazards
 from accelc.sim.timing import time_program
 from tests.lower.graphs import Net
 from tests.lower.test_lower import CASES, CHIPS
+from tests.networks import CLASSIFIERS
 from tests.onnx_build import model, node
 from tests.sim.programs import L, M, S, V, program, word
 
@@ -183,7 +183,7 @@ def test_an_empty_program_is_sound() -> None:
 
 
 @pytest.mark.parametrize("chip", ["edge", "gemmini"])
-@pytest.mark.parametrize("name", catalog())
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_compiled_networks_are_sound(name: str, chip: str) -> None:
     check_hazards(accelc.compile(name, chip, tiny=True), load_chip(chip))
 
