@@ -73,7 +73,8 @@ class Layer:
 class Graph:
     """Layers in execution order over named tensors; `inputs` excludes constants.
 
-    A quantized input or output is float outside the graph unless `integer_io` names it.
+    A quantized input or output is float outside the graph unless `integer_io` names it. `io_types` are the model's own
+    types of inputs and outputs that are held as float32 or int32: int64, bool, float64, ...
     """
 
     name: str
@@ -82,6 +83,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     integer_io: frozenset[str] = frozenset()
+    io_types: Mapping[str, str] = field(default_factory=dict)
 
     def with_layers(self, layers: Iterable[Layer], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """Return the graph with other layers (and tensors), unused tensors dropped."""
@@ -146,6 +148,13 @@ OPS: Mapping[str, OpRule] = MappingProxyType(
         "pad": OpRule((1, 1), ("begin", "value"), "x at offset `begin` in a field of the real number `value`"),
         "reshape": OpRule((1, 1), (), "the same elements in row-major order under the output's shape"),
         "transpose": OpRule((1, 1), ("perm",), "axes permuted"),
+        # The vector unit on 32-bit numbers (see isa.real); a quantized operand enters as real numbers.
+        "map": OpRule((1, 16), ("steps",), "functions of elements, ONNX broadcasting; gives the last step"),
+        "reduce": OpRule((1, 1), ("fn", "axes"), "elements along axes taken together; those axes keep extent 1"),
+        "contract": OpRule((2, 2), ("equation",), "sum of products over the letters that the result lacks, as einsum"),
+        "take": OpRule((1, 1), ("tables", "value"), "x[t0[i], t1[j], ...], axes without table whole; -1: `value`"),
+        "gather": OpRule((2, 2), (), "x[index], slices of the first axis; a negative index counts back"),
+        "scatter": OpRule((3, 3), ("fn",), "x with rows of a third operand joined in at x[index], in order"),
         "host": OpRule((0, 1 << 20), ("op_type", "model", "reason"), "one ONNX node run by the host in float32"),
     }
 )
@@ -157,6 +166,8 @@ ELEMENTWISE = ("add", "sub", "mul")
 # Functions of one element (and perhaps its channel): quantized to 8 bits, they are tables of 256 entries.
 TABLE_OPS = ("relu", "leaky_relu", "prelu", "clip", "sigmoid", "tanh", "hard_sigmoid", "affine", "requantize")
 POOL_OPS = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
+REAL_OPS = ("map", "reduce", "contract", "take", "gather", "scatter")
+PLAIN = (FLOAT, "int32")  # what the vector unit's 32-bit numbers are stored as, in row-major order
 LAYOUT_OPS = ("concat", "slice", "pad", "reshape", "transpose")
 
 
@@ -177,13 +188,15 @@ def verify(graph: Graph) -> Graph:
 def verify_quantized(graph: Graph) -> Graph:
     """Return the graph unchanged; raise ModelError unless every activation is quantized per tensor, all of one width.
 
-    Graph outputs of an integer operator may be int32 without scale; a float constant may feed prelu and affine.
+    Graph outputs of an integer operator may be int32 without scale; a float constant may feed prelu and affine. Layers
+    on 32-bit numbers, those that move elements and those of the host may have plain tensors.
     """
     _verify_width(graph)
     for layer in verify(graph).layers:
+        may_be_plain = layer.op in (*REAL_OPS, *LAYOUT_OPS, "host")
         for name in (*layer.inputs[:1], *layer.outputs):
             tensor = graph.tensors[name]
-            if tensor.dtype == "int32" and name in graph.outputs:
+            if (tensor.dtype == "int32" and name in graph.outputs) or (may_be_plain and tensor.dtype in PLAIN):
                 continue
             if tensor.dtype not in QUANTIZED or tensor.quant is None or tensor.quant.scale.ndim:
                 raise ModelError(f"layer '{layer.name}': tensor '{name}' is {tensor.dtype}, not quantized per tensor")

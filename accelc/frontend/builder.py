@@ -28,6 +28,18 @@ class Builder:
     layers: list[Layer] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)
     needed: frozenset[str] = frozenset()  # values that some node reads or the model returns
+    allow_host: bool = False
+    real: bool = False  # everything on 32-bit numbers
+
+    def mark(self) -> tuple[int, frozenset[str]]:
+        """Return what `back_to` needs to undo all that is appended from now on."""
+        return len(self.layers), frozenset(self.tensors)
+
+    def back_to(self, mark: tuple[int, frozenset[str]]) -> None:
+        """Remove the layers and tensors that came after a mark."""
+        count, tensors = mark
+        del self.layers[count:]
+        self.tensors = {n: t for n, t in self.tensors.items() if n in tensors}
 
     def tensor(self, name: str) -> Tensor:
         """Return a tensor by its ONNX name."""

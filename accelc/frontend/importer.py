@@ -1,41 +1,48 @@
-"""From an ONNX model to a Graph: each node in order is evaluated, expanded, lowered, or kept for the host."""
+"""From an ONNX model to a Graph: inputs, constants, nodes in order, outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from onnx import helper, numpy_helper
 
-from accelc.errors import ModelError, UnsupportedError
-from accelc.frontend.builder import Builder
+from accelc.errors import InputError
+from accelc.frontend.builder import Builder, real
 from accelc.frontend.dynamic import rewrite_dynamic
-from accelc.frontend.fold import checked, fold
-from accelc.frontend.host import lower_to_host
+from accelc.frontend.fold import checked
 from accelc.frontend.load import input_shapes, load, opsets
-from accelc.frontend.node import Node, RefusedError
-from accelc.frontend.table import EXPANSIONS, LOWERINGS
-from accelc.graph import FLOAT, QUANTIZED, Graph, Tensor, verify
+from accelc.frontend.lowering import lower_nodes
+from accelc.frontend.plain import as_plain
+from accelc.graph import FLOAT, Graph, Layer, Tensor, verify
 from accelc.passes.absorb_quantization import absorb_quantization
 from accelc.passes.quantize_bias import quantize_bias
 
-_HINT = "or pass --allow-host to run it on the host"
+PRECISIONS = ("int8", "float32")
 
 
 def import_onnx(
-    source: str | Path | onnx.ModelProto, *, dims: Mapping[str, int] | None = None, allow_host: bool = False
+    source: str | Path | onnx.ModelProto,
+    *,
+    dims: Mapping[str, int] | None = None,
+    allow_host: bool = False,
+    precision: str = "int8",
 ) -> Graph:
-    """Return the layers of an ONNX model; `dims` sets open dimensions, `allow_host` keeps what no layer expresses."""
+    """Return the layers of an ONNX model; `dims` sets open dimensions, `allow_host` keeps what no layer expresses.
+
+    With precision "float32" every operator becomes work of the vector unit on 32-bit numbers; else what has an integer
+    form takes that.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision '{precision}' is unknown; {' or '.join(PRECISIONS)} would work")
     model = rewrite_dynamic(load(source))
-    b = Builder(opsets(model), needed=_needed(model.graph))
+    b = Builder(opsets(model), needed=_needed(model.graph), allow_host=allow_host, real=precision == "float32")
     inputs = _add_inputs(b, model, dims or {})
     for initializer in model.graph.initializer:
         b.tensors[initializer.name] = checked(numpy_helper.to_array(initializer), initializer.name)
-    for proto in model.graph.node:
-        version = b.opsets.get("" if proto.domain == "ai.onnx" else proto.domain, 1)
-        _lower_node(b, Node.of(proto, version), allow_host)
+    lower_nodes(b, model.graph.node)
     graph = _finish(b, model.graph, inputs)
     return verify(quantize_bias(verify(absorb_quantization(verify(graph)))))
 
@@ -53,56 +60,20 @@ def _add_inputs(b: Builder, model: onnx.ModelProto, dims: Mapping[str, int]) -> 
     return tuple(shapes)
 
 
-def _lower_node(b: Builder, node: Node, allow_host: bool) -> None:
-    """Lower one node of the model; a refused one goes to the host or ends the import."""
-    layers, tensors = len(b.layers), set(b.tensors)
-    try:
-        parts = list(_expanded(b, node))
-    except RefusedError as refusal:
-        raise UnsupportedError(str(refusal)) from None
-    for part in parts:
-        try:
-            if not fold(b, part):
-                _lower(b, part)
-        except RefusedError as refusal:
-            if not allow_host:
-                raise UnsupportedError(f"{refusal}, {_HINT}") from None
-            if part is node:
-                del b.layers[layers:]
-                b.tensors = {n: t for n, t in b.tensors.items() if n in tensors}
-            lower_to_host(b, part, refusal)
-
-
-def _expanded(b: Builder, node: Node) -> Iterator[Node]:
-    expansion = EXPANSIONS.get((node.domain, node.op))
-    return iter([node] if expansion is None else expansion.expand(b, node))
-
-
-def _lower(b: Builder, node: Node) -> None:
-    entry = LOWERINGS.get((node.domain, node.op))
-    if entry is None:
-        domain = f" of domain '{node.domain}'" if node.domain else ""
-        raise node.refuse(f"operator {node.op}{domain}", "rewrite the model with supported operators")
-    allowed = (FLOAT, *QUANTIZED) if entry.integer else (FLOAT,)
-    for name in node.inputs:
-        if name and not b.is_constant(name) and b.tensor(name).dtype not in allowed:
-            works = f"{' or '.join(allowed)} would work"
-            raise node.refuse(f"an input '{name}' of {b.tensor(name).dtype}", works)
-    entry.lower(b, node)
-
-
 def _finish(b: Builder, graph: onnx.GraphProto, inputs: tuple[str, ...]) -> Graph:
     """Return what was built as a Graph, with integer inputs and outputs marked as such."""
     outputs = tuple(o.name for o in graph.output)
     for name in outputs:
         if b.is_constant(name):
-            raise ModelError(f"graph output '{name}' does not depend on any input; nothing is left to run")
+            _write_constant(b, name)
     integer = frozenset(n for n in (*inputs, *outputs) if b.tensor(n).dtype != FLOAT)
     built = Graph(graph.name or "model", dict(b.tensors), tuple(b.layers), inputs, outputs, integer_io=integer)
-    for layer in built.layers:
-        for name in layer.outputs:
-            tensor = built.tensors[name]
-            if tensor.dtype not in (FLOAT, *QUANTIZED) and name not in outputs:
-                raise UnsupportedError(f"layer '{layer.name}' ({layer.op}): the {tensor.dtype} result '{name}' is not"
-                                       " a graph output; a quantized or float result would work")  # fmt: skip
-    return replace(built.with_layers(built.layers), inputs=inputs)
+    return as_plain(replace(built.with_layers(built.layers), inputs=inputs))
+
+
+def _write_constant(b: Builder, name: str) -> None:
+    """Let a layer write a graph output that depends on no input."""
+    value = b.tensors.pop(name)
+    held = b.constant(f"{name}/value", real(value))
+    b.tensors[name] = replace(value, data=None, quant=None, dtype=held.dtype)
+    b.layers.append(Layer(f"{name}/write", "map", (held.name,), (name,), {"steps": (("identity", 0),)}))

@@ -8,11 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from accelc.arithmetic import dequantize_array, quantize_array
 from accelc.errors import InputError, ModelError, UnsupportedError
-from accelc.graph import TABLE_OPS, WIDE, Array, Graph, Layer, verify_quantized
+from accelc.graph import LAYOUT_OPS, PLAIN, REAL_OPS, TABLE_OPS, WIDE, Array, Graph, Layer, verify_quantized
 from accelc.reference import conv, elementwise, layout, normalize, pool, table, wide
 from accelc.reference.call import Call
 from accelc.reference.host import host
+from accelc.reference.real import evaluate
 
 Mode = Literal["float32", "fixed"]
 
@@ -88,6 +90,8 @@ def run_layer(
     call = Call(graph, layer, operands, requantize == "fixed")
     if layer.op == "host":
         return host(call)
+    if layer.op in REAL_OPS or (graph.tensors[layer.outputs[0]].dtype in PLAIN and layer.op in LAYOUT_OPS):
+        return {layer.outputs[0]: _plain(call)}
     if layer.op not in KERNELS:
         raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
     kernels = {**KERNELS, **WIDE_KERNELS} if graph.tensors[layer.inputs[0]].dtype == WIDE else KERNELS
@@ -98,6 +102,34 @@ def run_layer(
             f"but '{output.name}' is {output.dtype}{list(output.shape)}"
         )
     return {output.name: result}
+
+
+def _plain(call: Call) -> Array:
+    """Return the result of a layer of 32-bit numbers; operands become real numbers, the result what its tensor is."""
+    layer, output = call.layer, call.output
+    quants = [call.tensor(k).quant for k in range(len(call.operands))]
+    operands = [x if q is None else dequantize_array(x, q) for x, q in zip(call.operands, quants, strict=True)]
+    if layer.op in REAL_OPS:
+        result = evaluate(layer.op, layer.attrs, operands)
+    else:
+        result = PLAIN_LAYOUT[layer.op](layer, operands, output.shape)
+    if output.quant is not None:
+        result = quantize_array(result, output.quant, output.dtype)
+    if result.shape != output.shape or str(result.dtype) != output.dtype:
+        raise ModelError(
+            f"layer '{layer.name}' ({layer.op}) gives {result.dtype}{list(result.shape)}, "
+            f"but '{output.name}' is {output.dtype}{list(output.shape)}"
+        )
+    return result
+
+
+PLAIN_LAYOUT: Mapping[str, Callable[[Layer, list[Array], tuple[int, ...]], Array]] = MappingProxyType(
+    {
+        "reshape": lambda _, x, shape: x[0].reshape(shape),
+        "transpose": lambda layer, x, _: np.ascontiguousarray(x[0].transpose(layer.attrs["perm"])),
+        "concat": lambda layer, x, _: np.concatenate(x, layer.attrs["axis"]),
+    }
+)
 
 
 def _operand(graph: Graph, name: str, values: Mapping[str, Array]) -> Array:

@@ -1,0 +1,13 @@
+"""Every operator that has a form on 32-bit numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from accelc.frontend.node import Lowering
+from accelc.frontend.real import elementwise
+
+REAL_LOWERINGS: Mapping[tuple[str, str], Lowering] = MappingProxyType(
+    {(entry.domain, entry.op): entry for family in (elementwise,) for entry in family.LOWERINGS}
+)
