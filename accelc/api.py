@@ -53,9 +53,11 @@ def compile(  # noqa: A001 - accelc.compile is the public name
     calibration: str = "minmax",
     dataflow: str = "auto",
     objective: str = "latency",
+    precision: str = "int8",
 ) -> Program:
     """Return a model (a path, a ModelProto or a zoo name) compiled for a chip (a path or a shipped name)."""
     options = Options(
-        dims or {}, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective
+        dims or {}, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective,
+        precision,
     )
     return Program.of(compile_stages(model, chip, options).finished)

@@ -13,7 +13,7 @@ from accelc.arithmetic import dequantize_array
 from accelc.compiler import Compiled
 from accelc.errors import InputError
 from accelc.frontend.load import load
-from accelc.graph import FLOAT, Array, Graph, Tensor, is_wide
+from accelc.graph import FLOAT, PLAIN, Array, Graph, Tensor, is_wide
 from accelc.program import Region
 from accelc.quantize import sqnr
 from accelc.quantize.execute import FloatRunner
@@ -46,16 +46,15 @@ def accuracy_of(compiled: Compiled, inputs: Mapping[str, Array], found: Mapping[
     assert graph is not None
     assert quantized is not None
     names = [n for n in found if n in graph.tensors and graph.tensors[n].dtype == FLOAT]
-    if not names or any(graph.tensors[n].dtype != FLOAT for n in graph.inputs):
+    if not names or any(graph.tensors[n].dtype not in PLAIN for n in graph.inputs):
         return None
-    exact = FloatRunner(graph, names).run(inputs)
+    exact = FloatRunner(graph, names).run({n: x.astype(graph.tensors[n].dtype) for n, x in inputs.items()})
     ratios = {n: sqnr(exact[n], _real(quantized.tensors[n], found[n])) for n in names}
     return Accuracy({n: ratios[n] for n in graph.outputs if n in ratios}, ratios)
 
 
 def _real(tensor: Tensor, integers: Array) -> Array:
-    assert tensor.quant is not None
-    return dequantize_array(integers, tensor.quant)
+    return integers if tensor.quant is None else dequantize_array(integers, tensor.quant)
 
 
 def comparable(compiled: Compiled) -> list[Region]:
@@ -106,10 +105,24 @@ def _ledger(judged: ort.Ledger) -> list[Ledger]:
 
 
 def _row(name: str, ours: Array, theirs: Array) -> Ledger:
+    if ours.dtype.kind == "f":
+        return _real_row(name, ours, theirs)
     difference = ours.astype(np.int64) - theirs.astype(np.int64)
     values, counts = np.unique(difference[difference != 0], return_counts=True)
     histogram = {int(v): int(c) for v, c in zip(values, counts, strict=True)}
     return Ledger(name, difference.size, int(counts.sum()), int(np.abs(values).max(initial=0)), histogram)
+
+
+def _real_row(name: str, ours: Array, theirs: Array) -> Ledger:
+    """Return where float32 numbers differ; the distance is that of their order among all float32 numbers."""
+    differ = ~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))
+    steps = np.abs(_ordinal(ours[differ]) - _ordinal(theirs[differ]))
+    return Ledger(name, ours.size, int(differ.sum()), int(steps.max(initial=0)), {})
+
+
+def _ordinal(x: Array) -> Array:
+    bits = x.astype(np.float32).view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 
 
 def _summed(oracle: str, rows: list[Ledger], note: str, also: Check | None = None) -> Check:

@@ -33,7 +33,8 @@ class Options:
     """Everything but model and chip that a compilation depends on; the defaults are the command line's.
 
     `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
-    calibration samples used when `samples` is None. `activations` is the type on chips of 8-bit operands.
+    calibration samples used when `samples` is None. `activations` is the type on chips of 8-bit operands. With
+    `precision` "float32" all layers are work of the vector unit on 32-bit numbers, the array rests.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class Options:
     calibration: str = "minmax"
     dataflow: str = "auto"
     objective: str = "latency"
+    precision: str = "int8"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,8 @@ def compile_stages(
 def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> Iterator[Compiled]:
     """Yield the compilation after each stage."""
     progress("import")
-    imported = import_onnx(resolve(model, options), dims=options.dims, allow_host=options.allow_host)
+    source = resolve(model, options)
+    imported = import_onnx(source, dims=options.dims, allow_host=options.allow_host, precision=options.precision)
     yield (done := Compiled(_name(model, options, imported), chip, model, options, imported))
 
     progress("passes")
@@ -191,5 +194,6 @@ def _annotate(program: Program, compiled: Compiled, options: Options) -> Program
         "chip": compiled.chip.model_dump(mode="json"),
         "dataflow": options.dataflow,
         "objective": options.objective,
+        "spans": {name: list(span) for name, span in compiled.imported.spans.items()},
     }
     return replace(program, name=compiled.name, notes=notes)

@@ -74,7 +74,8 @@ class Graph:
     """Layers in execution order over named tensors; `inputs` excludes constants.
 
     A quantized input or output is float outside the graph unless `integer_io` names it. `io_types` are the model's own
-    types of inputs and outputs that are held as float32 or int32: int64, bool, float64, ...
+    types of inputs and outputs that are held as float32 or int32: int64, bool, float64, ... `spans` are the ranges
+    (low, below high) from which samples of inputs are drawn; others are standard normal.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Graph:
     outputs: tuple[str, ...]
     integer_io: frozenset[str] = frozenset()
     io_types: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def with_layers(self, layers: Iterable[Layer], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """Return the graph with other layers (and tensors), unused tensors dropped."""

@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 from accelc.isa.encoding import Words, decode_rows
 
-VERSION = 2  # 2: addresses of act and wgt have 28 bits
+VERSION = 3  # 2: addresses of act and wgt have 28 bits; 3: streams
 
 
 @dataclass(frozen=True)
 class Port:
     """A tensor in DRAM as the outside sees it.
 
-    `shape` and `dtype` (float32 or a stored type) are the model's; `stored` (int8, uint8, int16 or int32) with `scale`
-    and `zero_point` is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes
-    from pixel to pixel; int8 in excess-128 form, int16 and int32 little-endian.
+    `shape` and `dtype` are the model's; `stored` (int8, uint8, int16, int32 or float32) with `scale` and `zero_point`
+    is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes from pixel to pixel;
+    int8 in excess-128 form, wider types little-endian. A tensor in row-major order is one pixel of all its elements.
     """
 
     name: str
@@ -73,6 +73,32 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Operand:
+    """A tensor in DRAM as a stream reads or writes it: `strides` are bytes for each axis of `shape`.
+
+    Bytes with a scale stand for real numbers (int8 in excess-128 form); int32 and float32 for themselves.
+    """
+
+    address: int
+    stored: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class StreamCall:
+    """Work of the vector unit on tensors in DRAM: a layer of `isa.real` or `move`, the elements in row-major order."""
+
+    name: str
+    op: str
+    attrs: Mapping[str, Any]
+    inputs: tuple[Operand, ...]
+    output: Operand
+
+
+@dataclass(frozen=True)
 class HostCall:
     """An operator the host runs: a serialized one-node ONNX model on float32 tensors, dequantized from and to DRAM."""
 
@@ -101,6 +127,7 @@ class Program:
     layer_of: npt.NDArray[np.int32]
     regions: tuple[Region, ...] = ()
     hosts: tuple[HostCall, ...] = ()
+    streams: tuple[StreamCall, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property

@@ -18,11 +18,19 @@ from accelc.isa.control import host
 from accelc.isa.core import LANES
 from accelc.isa.encoding import decode_rows
 from accelc.isa.legality import check_rules
-from accelc.program import HostCall, LayerInfo, Port, Program, Region
+from accelc.isa.real import FUNCTIONS
+from accelc.isa.stream import stream
+from accelc.program import HostCall, LayerInfo, Operand, Port, Program, Region, StreamCall
 
 Record = TypeVar("Record")
 
 MAX_DRAM_BYTES = 1 << 40
+STORED = ("int8", "uint8", "int16", "int32")
+OUTSIDE = ("float32", "float64", "float16", "bool", "int64", "uint64", "uint32", "uint16")
+REAL_ATTRS: Mapping[str, tuple[str, ...]] = {
+    "map": ("steps",), "reduce": ("fn", "axes"), "contract": ("equation",), "take": ("tables", "value"), "gather": (),
+    "scatter": ("fn",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Header:
     layers: tuple[LayerInfo, ...]
     regions: tuple[Region, ...]
     hosts: tuple[HostRecord, ...]
+    streams: tuple[StreamCall, ...]
     notes: Mapping[str, Any]
 
     @staticmethod
@@ -70,7 +79,7 @@ class Header:
         hosts = tuple(HostRecord.of(call) for call in program.hosts)
         return Header(
             program.name, program.chip, program.fingerprint, program.dram_bytes, program.inputs, program.outputs,
-            program.layers, program.regions, hosts, program.notes,
+            program.layers, program.regions, hosts, program.streams, program.notes,
         )
 
 
@@ -137,17 +146,45 @@ def check_program(program: Program) -> Program:
         raise ProgramError(f"dram_bytes={program.dram_bytes} exceeds the {MAX_DRAM_BYTES} that an address reaches")
     if len(program.constants) > program.dram_bytes:
         raise ProgramError(f"{len(program.constants)} bytes of constants exceed dram_bytes={program.dram_bytes}")
-    _check_hosts(program)
+    _check_calls(program, host.opcode, "host", len(program.hosts))
+    _check_calls(program, stream.opcode, "stream", len(program.streams))
     _check_memory(program)
+    for call in program.streams:
+        _check_stream(call, program.dram_bytes)
     return program
 
 
-def _check_hosts(program: Program) -> None:
+def _check_calls(program: Program, opcode: int, kind: str, count: int) -> None:
     opcodes = program.words[:, 0] & np.uint64(0xFF)
-    calls = decode_rows(program.words[opcodes == np.uint64(host.opcode)])
-    column = [f.name for f in TABLE[host.opcode].fields].index("index")
-    if len(calls) and calls[:, column].max() >= len(program.hosts):
-        raise ProgramError(f"host index={calls[:, column].max()}, but the program has {len(program.hosts)} host calls")
+    calls = decode_rows(program.words[opcodes == np.uint64(opcode)])
+    column = [f.name for f in TABLE[opcode].fields].index("index")
+    if len(calls) and calls[:, column].max() >= count:
+        raise ProgramError(f"{kind} index={calls[:, column].max()}, but the program has {count} {kind} calls")
+
+
+STREAM_OPS = (*REAL_ATTRS, "move")
+
+
+def _check_stream(call: StreamCall, dram_bytes: int) -> None:
+    """Raise ProgramError for a stream of unknown work, or one that reaches outside DRAM."""
+    if call.op not in STREAM_OPS:
+        raise ProgramError(f"stream '{call.name}': operation '{call.op}' is unknown; known: {', '.join(STREAM_OPS)}")
+    if missing := [key for key in REAL_ATTRS.get(call.op, ()) if key not in call.attrs]:
+        raise ProgramError(f"stream '{call.name}' ({call.op}): '{missing[0]}' is missing")
+    for step in call.attrs["steps"] if call.op == "map" else ():
+        if step[0] not in FUNCTIONS:
+            raise ProgramError(f"stream '{call.name}': function '{step[0]}' is unknown")
+    for operand in (*call.inputs, call.output):
+        _check_operand(call.name, operand, dram_bytes)
+
+
+def _check_operand(name: str, operand: Operand, dram_bytes: int) -> None:
+    if operand.stored not in (*STORED, "float32") or len(operand.shape) != len(operand.strides):
+        raise ProgramError(f"stream '{name}': an operand of {operand.stored} with strides {operand.strides} is illegal")
+    if min(operand.shape, default=1) < 1 or min(operand.strides, default=0) < 0 or not math.isfinite(operand.scale):
+        raise ProgramError(f"stream '{name}': shape {operand.shape} or strides {operand.strides} is illegal")
+    reach = sum((n - 1) * s for n, s in zip(operand.shape, operand.strides, strict=True))
+    _check_range("stream", name, operand.address, reach + np.dtype(operand.stored).itemsize, dram_bytes)
 
 
 def _check_memory(program: Program) -> None:
@@ -164,8 +201,7 @@ def _check_memory(program: Program) -> None:
 
 
 def _check_port(port: Port) -> None:
-    stored = ("int8", "uint8", "int16", "int32")
-    if port.dtype not in ("float32", *stored) or port.stored not in stored:
+    if port.dtype not in (*STORED, *OUTSIDE) or port.stored not in (*STORED, "float32"):
         raise ProgramError(f"port '{port.name}': dtype {port.dtype} stored as {port.stored} is unknown")
     if not math.isfinite(port.scale):
         raise ProgramError(f"port '{port.name}': scale={port.scale} is not finite")

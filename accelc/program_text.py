@@ -9,6 +9,7 @@
     .layer_info {...}                              describes layer 0, 1, ...; the keys of LayerInfo
     .host {...}                                    describes host call 0, 1, ...; the keys of HostRecord
     .model BASE64                                  adds bytes to the model of the last .host
+    .stream {...}                                  describes stream 0, 1, ...; the keys of StreamCall
     .note {"key": value}                           adds to the notes
     .layer N                                       the instructions that follow belong to layer N (-1: none)
     .data BASE64                                   adds bytes to the constants, which start at DRAM address 0
@@ -33,7 +34,7 @@ from accelc.errors import IsaError, ProgramError
 from accelc.isa.core import Word
 from accelc.isa.encoding import encode
 from accelc.isa.text import disassemble_words, parse_line
-from accelc.program import LayerInfo, Port, Program, Region
+from accelc.program import LayerInfo, Port, Program, Region, StreamCall
 from accelc.program_records import Header, HostRecord, assemble_program_parts, from_json, to_json
 
 Record = TypeVar("Record")
@@ -56,6 +57,7 @@ def disassemble_program(program: Program, constants: bool = True) -> Iterator[st
     for call in program.hosts:
         yield f".host {to_json(HostRecord.of(call))}"
         yield from _model_lines(call.model) if constants else _omitted(len(call.model))
+    yield from (f".stream {to_json(call)}" for call in program.streams)
     yield from (f".note {to_json({key: value})}" for key, value in program.notes.items())
     yield from _code_lines(program)
     yield from _data_lines(program.constants) if constants else _omitted(len(program.constants))
@@ -137,6 +139,7 @@ class _Reader:
         self.layers: list[LayerInfo] = []
         self.hosts: list[HostRecord] = []
         self.models: list[list[bytes]] = []
+        self.streams: list[StreamCall] = []
         self.notes: dict[str, Any] = {}
         self.words: list[Word] = []
         self.layer_of: list[int] = []
@@ -153,6 +156,7 @@ class _Reader:
             ".layer_info": lambda rest: self.layers.append(_record(LayerInfo, rest)),
             ".host": self._host,
             ".model": self._model,
+            ".stream": lambda rest: self.streams.append(_record(StreamCall, rest)),
             ".note": lambda rest: self.notes.update(_mapping(rest)),
             ".layer": self._layer,
             ".data": lambda rest: self.data.append(_bytes(rest)),
@@ -206,7 +210,8 @@ class _Reader:
             str(self.values["name"]), str(self.values["chip name"]), str(self.values["chip fingerprint"]),
             int(self.values["dram_bytes"]), tuple(self.ports["input"]), tuple(self.ports["output"]),
             tuple(self.layers), tuple(self.regions),
-            tuple(replace(h, model_bytes=len(m)) for h, m in zip(self.hosts, models, strict=True)), self.notes,
+            tuple(replace(h, model_bytes=len(m)) for h, m in zip(self.hosts, models, strict=True)),
+            tuple(self.streams), self.notes,
         )
         parts = {
             "words": encode(self.words),

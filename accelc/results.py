@@ -51,8 +51,8 @@ def result_of(
         macs=sum(layer.macs for layer in program.layers),
         lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
         stalls=_by_cause(causes.sum(axis=0)),
-        dram_read_bytes=timeline.dram_read_bytes,
-        dram_write_bytes=timeline.dram_write_bytes,
+        dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
+        dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=energy_of(chip, total, timeline.cycles, host_seconds, whole),
         layers=tuple(
             _layer(layer, chip, causes[k], counts[k], _host_seconds(program, layer), rows[k])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from accelc.chip import Chip, load_chip, shipped
 from accelc.errors import ChipError, InputError, ProgramError
-from accelc.program import Program
+from accelc.program import Port, Program
 from accelc.report.result import Accuracy, Check, Result
 from accelc.report.terminal import render
 from accelc.results import result_of
@@ -198,14 +198,24 @@ def _own_chip(program: Program) -> Chip:
 
 
 def random_inputs(program: Program, seed: int) -> dict[str, Array]:
-    """Return inputs drawn from a seed: standard normal for float tensors, the whole range for integer ones."""
+    """Return inputs drawn from a seed: evenly from the span the model notes, else standard normal for float tensors.
+
+    Integers without a span are from the whole range of 8- and 16-bit types, 0 or 1 of wider ones.
+    """
     # A stream of its own: calibration samples and zoo weights are drawn from the same seed and must not be these.
     rng = np.random.default_rng((seed, 1))
-    return {port.name: _random(rng, port.shape, port.dtype) for port in program.inputs}
+    spans = program.notes.get("spans", {})
+    return {port.name: _random(rng, port, spans.get(port.name)) for port in program.inputs}
 
 
-def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
-    if dtype == "float32":
-        return rng.standard_normal(shape, np.float32)
-    limits = np.iinfo(np.dtype(dtype))
-    return rng.integers(limits.min, limits.max, shape, np.dtype(dtype), endpoint=True)
+def _random(rng: np.random.Generator, port: Port, span: Sequence[float] | None) -> Array:
+    kind = np.dtype(port.dtype)
+    if kind.kind == "f":
+        drawn = rng.standard_normal(port.shape, np.float32) if span is None else rng.uniform(span[0], span[1], port.shape)
+        return drawn.astype(kind)
+    if (span is None and kind.itemsize > 2) or kind.kind == "b":
+        span = (0, 2)
+    if span is not None:
+        return rng.integers(int(span[0]), int(span[1]), port.shape, np.int64).astype(kind)
+    limits = np.iinfo(kind)
+    return rng.integers(limits.min, limits.max, port.shape, kind, endpoint=True)

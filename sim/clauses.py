@@ -23,7 +23,7 @@ from accelc.sim.jit import entry, kernel
 Ints = npt.NDArray[np.int64]
 
 MAX_TOUCHED = 6
-KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x7f)
+KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x60, 0x7f)
 DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13), (0x50, 15), (0x51, 13))
 _widen = kernel(widen)
 cycles_requantize = kernel(TABLE[0x20].clauses["cycles"])
@@ -48,6 +48,7 @@ cycles_avg_pool16 = cycles_avg_pool
 cycles_mean16 = cycles_mean
 cycles_softmax16 = kernel(TABLE[0x5a].clauses["cycles"])
 cycles_lrn16 = cycles_lrn
+cycles_stream = kernel(TABLE[0x60].clauses["cycles"])
 touches_load = kernel(TABLE[0x01].clauses["touches"])
 touches_load_weights = kernel(TABLE[0x02].clauses["touches"])
 touches_store = kernel(TABLE[0x03].clauses["touches"])
@@ -77,6 +78,7 @@ touches_avg_pool16 = touches_max_pool16
 touches_mean16 = kernel(TABLE[0x59].clauses["touches"])
 touches_softmax16 = kernel(TABLE[0x5a].clauses["touches"])
 touches_lrn16 = touches_softmax16
+touches_stream = kernel(TABLE[0x60].clauses["touches"])
 events_load = kernel(TABLE[0x01].clauses["events"])
 events_load_weights = kernel(TABLE[0x02].clauses["events"])
 events_store = kernel(TABLE[0x03].clauses["events"])
@@ -102,6 +104,7 @@ events_avg_pool16 = events_max_pool16
 events_mean16 = kernel(TABLE[0x59].clauses["events"])
 events_softmax16 = kernel(TABLE[0x5a].clauses["events"])
 events_lrn16 = kernel(TABLE[0x5b].clauses["events"])
+events_stream = kernel(TABLE[0x60].clauses["events"])
 
 
 @entry
@@ -153,6 +156,8 @@ def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
             out[i, 0], out[i, 1], out[i, 2] = cycles_softmax16(c, rows[i, 4], rows[i, 5])
         elif opcode == 0x5b:
             out[i, 0], out[i, 1], out[i, 2] = cycles_lrn16(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x60:
+            out[i, 0], out[i, 1], out[i, 2] = cycles_stream(c, rows[i, 1], rows[i, 2], rows[i, 3])
 
 
 @entry
@@ -218,6 +223,8 @@ def touches(opcodes: Ints, rows: Ints, out: Ints, count: Ints) -> None:
             count[i] = touches_softmax16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
         elif opcode == 0x5b:
             count[i] = touches_lrn16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
+        elif opcode == 0x60:
+            count[i] = touches_stream(out[i])
 
 
 @entry
@@ -275,6 +282,8 @@ def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) ->
             events_softmax16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
         elif opcode == 0x5b:
             events_lrn16(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x60:
+            events_stream(counts[layers[i]], c, rows[i, 1], rows[i, 2], rows[i, 3])
 
 
 _weight_stationary_conv_cycles = kernel(weight_stationary.conv_cycles)

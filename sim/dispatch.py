@@ -18,7 +18,7 @@ from accelc.sim.kernels.wide_window import avg_pool16, lrn16, max_pool16, mean16
 
 Ints = npt.NDArray[np.int64]
 
-END, HALT, HOST, OTHER = range(4)
+END, HALT, HOST, STREAM, OTHER = range(5)
 WIDE = (0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b)
 
 
@@ -72,6 +72,8 @@ def _execute_narrow(  # noqa: C901
             return HOST, i
         elif opcode == 0x7f:
             return HALT, i
+        elif opcode == 0x60:
+            return STREAM, i
         else:
             return OTHER, i
     return END, last
@@ -123,6 +125,8 @@ def _execute_wide(  # noqa: C901
             return HOST, i
         elif opcode == 0x7f:
             return HALT, i
+        elif opcode == 0x60:
+            return STREAM, i
         else:
             return OTHER, i
     return END, last

@@ -19,7 +19,7 @@ from accelc.sim.jit import entry
 
 Ints = npt.NDArray[np.int64]
 
-END, HALT, HOST, OTHER = range(4)
+END, HALT, HOST, STREAM, OTHER = range(5)
 WIDE = ({wide})
 '''
 LOOP = '''
@@ -68,9 +68,14 @@ def execute(
 '''
 
 
+def _leaves(one: Instruction) -> bool:
+    """Return whether an instruction ends the compiled loop: the host's do, and streams, described in the header."""
+    return one.queue is Queue.HOST or one.name == "stream"
+
+
 def source() -> str:
     """Return the text of the module."""
-    made = [TABLE[opcode] for opcode in sorted(TABLE) if TABLE[opcode].queue is not Queue.HOST]
+    made = [TABLE[opcode] for opcode in sorted(TABLE) if not _leaves(TABLE[opcode])]
     modules: dict[str, list[str]] = {}
     for one in made:
         modules.setdefault(one.action.__module__.rsplit(".", 1)[1], []).append(one.name)
@@ -102,7 +107,7 @@ def _branch(one: Instruction, word: str) -> str:
 def _leaving() -> str:
     lines = ""
     for one in TABLE.values():
-        if one.queue is Queue.HOST:
+        if _leaves(one):
             lines += f"        elif opcode == {one.opcode:#04x}:\n            return {one.name.upper()}, i\n"
     return lines
 

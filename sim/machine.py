@@ -19,11 +19,12 @@ from accelc.program import Port, Program, Region
 from accelc.sim import memory
 from accelc.sim.activity import Recorder
 from accelc.sim.bounds import check_bounds, check_dataflows, place
-from accelc.sim.dispatch import HOST, is_wide
+from accelc.sim.dispatch import HOST, STREAM, is_wide
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
 from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
+from accelc.sim.stream import run_stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,17 +118,23 @@ class Machine:
         reals = self._rows.view(np.float32)
         while at < last:
             why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last, self._wide)
-            if why != HOST:
+            if why not in (HOST, STREAM):
                 return at
-            self._host(at)
+            self._call(at, why == STREAM)
             at += 1
         return at
 
-    def _host(self, at: int) -> None:
-        index = int(self._rows[at, 0])
-        if index >= len(self.program.hosts):
-            raise MachineError(f"{place(self.program, at)}: the program has {len(self.program.hosts)} host operators")
-        run_host(self._memory.dram, self.program.hosts[index])
+    def _call(self, at: int, streams: bool) -> None:
+        """Run the stream or the host operator that an instruction names."""
+        index, program = int(self._rows[at, 0]), self.program
+        known = len(program.streams) if streams else len(program.hosts)
+        if index >= known:
+            kind = "streams" if streams else "host operators"
+            raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
+        if streams:
+            run_stream(self._memory.dram, program.streams[index])
+        else:
+            run_host(self._memory.dram, program.hosts[index])
 
 
 def _within(positions: npt.NDArray[np.int64], first: int, last: int) -> set[int]:

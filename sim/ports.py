@@ -17,7 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-2147483648, 2147483647)}
 EXCESS = {"int8": 128, "uint8": 0}
-WORDS = {"int16": "<i2", "int32": "<i4"}
+WORDS = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 
 
 def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]) -> None:
@@ -40,11 +40,22 @@ def integers_of(port: Port, values: Array) -> Array:
         raise InputError(f"'{port.name}' has shape {array.shape}; the model's is {port.shape}")
     if array.dtype != np.dtype(port.dtype):
         raise InputError(f"'{port.name}' is {array.dtype}; the model's is {port.dtype}")
+    if port.stored == "float32":
+        return array.astype(np.float32)
     if port.dtype != "float32":
-        return array.astype(port.stored, copy=False)
+        return _narrowed(port, array)
     if np.isnan(array).any():
         raise InputError(f"'{port.name}' holds a NaN, which no integer represents")
     return quantize(port, array)
+
+
+def _narrowed(port: Port, array: Array) -> Array:
+    """Return integers in the port's stored type; raise InputError for one that 32 bits do not hold."""
+    if port.stored == "int32" and array.dtype != np.int32 and array.size:
+        low, high = RANGES["int32"]
+        if array.dtype != np.bool_ and (array.min() < low or array.max() > high):
+            raise InputError(f"'{port.name}' holds {array.min()} to {array.max()}; the chip's integers have 32 bits")
+    return array.astype(port.stored, copy=False)
 
 
 def quantize(port: Port, real: Array) -> Array:
@@ -89,7 +100,9 @@ def read_port(dram: Bytes, port: Port) -> Array:
 def read_values(dram: Bytes, port: Port) -> Array:
     """Return the tensor at the port's place in DRAM as the model's dtype."""
     integers = read_port(dram, port)
-    return dequantize(port, integers) if port.dtype == "float32" else integers.astype(port.dtype, copy=False)
+    if port.dtype == "float32" and port.stored != "float32":
+        return dequantize(port, integers)
+    return integers.astype(port.dtype, copy=False)
 
 
 def window(dram: Bytes, port: Port) -> Bytes:

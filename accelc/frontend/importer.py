@@ -67,8 +67,15 @@ def _finish(b: Builder, graph: onnx.GraphProto, inputs: tuple[str, ...]) -> Grap
         if b.is_constant(name):
             _write_constant(b, name)
     integer = frozenset(n for n in (*inputs, *outputs) if b.tensor(n).dtype != FLOAT)
-    built = Graph(graph.name or "model", dict(b.tensors), tuple(b.layers), inputs, outputs, integer_io=integer)
+    name = graph.name or "model"
+    built = Graph(name, dict(b.tensors), tuple(b.layers), inputs, outputs, integer_io=integer, spans=_spans(graph))
     return as_plain(replace(built.with_layers(built.layers), inputs=inputs))
+
+
+def _spans(graph: onnx.GraphProto) -> dict[str, tuple[float, float]]:
+    """Return the ranges that notes on inputs give for their samples: `span LOW HIGH`."""
+    noted = {i.name: i.doc_string.split() for i in graph.input if i.doc_string.startswith("span ")}
+    return {name: (float(words[1]), float(words[2])) for name, words in noted.items() if len(words) == 3}
 
 
 def _write_constant(b: Builder, name: str) -> None:

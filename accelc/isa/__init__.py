@@ -1,6 +1,6 @@
 """The instruction set: TABLE maps each opcode to its one definition."""
 
-from accelc.isa import control, dma, mac, normalize, pool, vector, wide, wide_vector, wide_window
+from accelc.isa import control, dma, mac, normalize, pool, stream, vector, wide, wide_vector, wide_window
 from accelc.isa.core import TABLE, Instruction, Memory, Queue, Space, Word, by_name, make
 from accelc.isa.encoding import decode, encode, from_bytes, to_bytes
 
@@ -21,6 +21,7 @@ __all__ = [
     "make",
     "normalize",
     "pool",
+    "stream",
     "to_bytes",
     "vector",
     "wide",

@@ -9,14 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from accelc.chip import Chip
-from accelc.graph import Layer, macs
+from accelc.graph import Graph, Layer, macs
 from accelc.isa import Queue, Word, encode
 from accelc.lower.copies import lower_copy
 from accelc.lower.emitter import ALIGN, Emitter
 from accelc.lower.places import Places
+from accelc.lower.stream import lower_stream, moved_stream
 from accelc.lower.tile import TileStage
 from accelc.lower.tokens import ACTIVATIONS
-from accelc.program import HostCall, LayerInfo, Port, Program, Region
+from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCall
 from accelc.schedule import Schedule, StagePlan
 from accelc.schedule.cost import layer_bound, network_bound
 from accelc.schedule.views import View, round_up
@@ -29,20 +30,23 @@ def lower(plan: Schedule, chip: Chip) -> Program:
     emitter = Emitter(chip)
     places = Places(plan, emitter)
     hosts: list[HostCall] = []
+    calls: list[StreamCall] = []
     written: dict[str, int] = {}
     for entry in plan.plans:
-        _lower_stage(places, entry, hosts)
+        _lower_stage(places, entry, hosts, calls)
         written |= dict.fromkeys(entry.stage.layers[-1].outputs, len(emitter.words))
     emitter.layer = -1
     emitter.barrier("halt")
-    return _program(plan, places, hosts, written)
+    return _program(plan, places, hosts, calls, written)
 
 
-def _lower_stage(places: Places, entry: StagePlan, hosts: list[HostCall]) -> None:
+def _lower_stage(places: Places, entry: StagePlan, hosts: list[HostCall], calls: list[StreamCall]) -> None:
     if entry.stage.kind == "tile":
         TileStage(places, entry).lower()
     elif entry.stage.kind == "copy":
         lower_copy(places, entry.stage)
+    elif entry.stage.kind == "stream":
+        lower_stream(places, entry.stage.steps[0], calls)
     else:
         layer = entry.stage.steps[0]
         places.emitter.layer = places.layer_index[layer.name]
@@ -50,7 +54,9 @@ def _lower_stage(places: Places, entry: StagePlan, hosts: list[HostCall]) -> Non
         hosts.append(_host_call(places, layer))
 
 
-def _program(plan: Schedule, places: Places, hosts: list[HostCall], written: Mapping[str, int]) -> Program:
+def _program(
+    plan: Schedule, places: Places, hosts: list[HostCall], calls: list[StreamCall], written: Mapping[str, int]
+) -> Program:
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
     stored = [name for name in (*graph.inputs, *written) if _is_port(plan.views[name])]
@@ -62,12 +68,13 @@ def _program(plan: Schedule, places: Places, hosts: list[HostCall], written: Map
         words=encode(_relocate(emitter.words, base)),
         constants=emitter.constants.array(),
         dram_bytes=base + ACTIVATIONS + round_up(plan.placement.bytes, ALIGN) + ALIGN,
-        inputs=tuple(_external(ports[name], name in graph.integer_io) for name in graph.inputs),
-        outputs=tuple(_external(ports[name], name in graph.integer_io) for name in graph.outputs),
+        inputs=tuple(_external(ports[name], graph) for name in graph.inputs),
+        outputs=tuple(_external(ports[name], graph) for name in graph.outputs),
         layers=tuple(_layer_infos(plan)),
         layer_of=np.array(emitter.layer_of, np.int32),
         regions=tuple(_regions(plan, places, ports, written)),
         hosts=tuple(_moved_call(call, base) for call in hosts),
+        streams=tuple(moved_stream(call, base) for call in calls),
         notes={
             "lower_bound_cycles": network_bound(graph, plan.views, emitter.constants.bytes, plan.chip),
             "activation_bytes": plan.placement.bytes,
@@ -111,9 +118,11 @@ def _moved(port: Port, base: int) -> Port:
     return replace(port, address=port.address + base)
 
 
-def _external(port: Port, integer: bool) -> Port:
+def _external(port: Port, graph: Graph) -> Port:
     """Return the port with the type the model shows: float32 unless the model itself is integer there."""
-    return port if integer or port.stored == "int32" else replace(port, dtype="float32")
+    if port.name in graph.io_types:
+        return replace(port, dtype=graph.io_types[port.name])
+    return port if port.name in graph.integer_io or port.stored == "int32" else replace(port, dtype="float32")
 
 
 def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written: Mapping[str, int]) -> list[Region]:
@@ -168,8 +177,8 @@ def _host_call(places: Places, layer: Layer) -> HostCall:
         layer.attrs["op_type"],
         layer.attrs["reason"],
         layer.attrs["model"],
-        tuple(_external(p, False) for p in inputs),
-        tuple(_external(p, False) for p in outputs),
+        tuple(p if p.stored == "int32" else replace(p, dtype="float32") for p in inputs),
+        tuple(p if p.stored == "int32" else replace(p, dtype="float32") for p in outputs),
         _host_seconds(places.emitter.chip, (*inputs, *outputs)),
     )
 

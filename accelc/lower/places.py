@@ -22,6 +22,7 @@ class Places:
         self.views = plan.views
         self.layer_index = {layer.name: k for k, layer in enumerate(plan.graph.layers)}
         self._offsets = plan.placement.offsets
+        self._plain: dict[str, int] = {}
         self._constants: dict[tuple[str, int], View] = {}
 
     def address(self, view: View) -> int:
@@ -29,6 +30,12 @@ class Places:
         if view.region == CONSTANTS:
             return view.offset
         return ACTIVATIONS + self._offsets[view.region] + view.offset
+
+    def plain_constant(self, name: str, data: npt.NDArray[np.generic]) -> int:
+        """Return the address of a constant in row-major order, put in place on first use."""
+        if name not in self._plain:
+            self._plain[name] = self.emitter.constants.add(data)
+        return self._plain[name]
 
     def constant_view(self, name: str, data: npt.NDArray[np.uint8 | np.int16]) -> View:
         """Return the view of a constant operand's stored elements [n, h, w, c], put in place on first use."""

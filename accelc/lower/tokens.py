@@ -108,7 +108,7 @@ class TokenTracker:
         return {queue: self.counts[queue] for queue in Queue if queue != but and self.counts[queue]}
 
     def _touched(self, made: Instruction, operands: dict[str, int | float]) -> list[tuple[int, int, int, bool]]:
-        if made.queue is Queue.HOST:  # it may read and write any tensor
+        if made.queue is Queue.HOST or made.name == "stream":  # it may read and write any tensor
             return [(int(Space.DRAM), 0, 1 << DRAM_BITS, True)]
         names = made.operand_names("touches")
         count = made.clauses["touches"](self._scratch, **{n: operands[n] for n in names})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import onnx
@@ -10,8 +10,10 @@ import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 
 from accelc.arithmetic import dequantize_array, quantize_array
-from accelc.graph import QUANTIZED, Array, Graph, Layer
+from accelc.graph import FLOAT, LAYOUT_OPS, QUANTIZED, REAL_OPS, Array, Graph, Layer
 from accelc.quantize.float_graph import to_float_onnx
+from accelc.quantize.islands import stays_plain
+from accelc.reference.real import evaluate
 
 Values = dict[str, Array]
 
@@ -22,7 +24,9 @@ class FloatRunner:
     def __init__(self, graph: Graph, names: Iterable[str]) -> None:
         self.graph = graph
         self.names = tuple(dict.fromkeys(names))
-        self._steps = [_Segment(p) if p.layers[0].op != "host" else _Host(p) for p in _parts(graph, self.names)]
+        plain = stays_plain(graph)
+        parts = _parts(graph, self.names, plain)
+        self._steps = [_STEPS[_kind(part, part.layers[0], plain)](part) for part in parts]
 
     def run(self, sample: Mapping[str, Array]) -> Values:
         """Return the wanted tensors for one set of real inputs."""
@@ -40,12 +44,12 @@ def rounded(graph: Graph, name: str, value: Array) -> Array:
     return dequantize_array(quantize_array(value, tensor.quant, tensor.dtype), tensor.quant)
 
 
-def _parts(graph: Graph, names: tuple[str, ...]) -> Iterator[Graph]:
-    """Yield the graph in pieces: each host layer alone, the layers between them together."""
+def _parts(graph: Graph, names: tuple[str, ...], plain: frozenset[str]) -> Iterator[Graph]:
+    """Yield the graph in pieces: each host layer alone, runs of layers on 32-bit numbers, runs of others."""
     pieces: list[list[Layer]] = []
     for layer in graph.layers:
-        alone = layer.op == "host" or not pieces or pieces[-1][-1].op == "host"
-        if alone:
+        kinds = {_kind(graph, near, plain) for near in (layer, *(p[-1] for p in pieces[-1:]))}
+        if not pieces or len(kinds) > 1 or "host" in kinds:
             pieces.append([])
         pieces[-1].append(layer)
     for index, piece in enumerate(pieces):
@@ -55,6 +59,35 @@ def _parts(graph: Graph, names: tuple[str, ...]) -> Iterator[Graph]:
         inputs = tuple(n for n in read if graph.tensors[n].data is None)
         outputs = tuple(n for n in graph.tensors if n in made and (n in later or n in names))
         yield replace(graph, inputs=inputs, outputs=outputs).with_layers(piece)
+
+
+def _kind(graph: Graph, layer: Layer, plain: frozenset[str]) -> str:
+    """Return how a layer runs: "host", "real" (as the reference evaluates it) or "onnx"."""
+    output = layer.outputs[0]
+    moved = layer.op in LAYOUT_OPS and (output in plain or graph.tensors[output].dtype not in (FLOAT, *QUANTIZED))
+    return "host" if layer.op == "host" else "real" if layer.op in REAL_OPS or moved else "onnx"
+
+
+class _Real:
+    """Layers on 32-bit numbers."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def run(self, values: Values) -> Values:
+        held = dict(values)
+        for layer in self._graph.layers:
+            operands = [self._operand(held, n) for n in layer.inputs]
+            output = self._graph.tensors[layer.outputs[0]]
+            made = evaluate(layer.op, layer.attrs, operands, output.shape)
+            held[output.name] = rounded(self._graph, output.name, made)
+        return {n: held[n] for n in self._graph.outputs}
+
+    def _operand(self, held: Values, name: str) -> Array:
+        tensor = self._graph.tensors[name]
+        if tensor.data is None:
+            return held[name]
+        return tensor.data if tensor.quant is None else dequantize_array(tensor.data, tensor.quant)
 
 
 class _Segment:
@@ -88,3 +121,6 @@ class _Host:
         names = [o.name for o in self._model.graph.output]
         results = ReferenceEvaluator(self._model).run(names, feeds)
         return {n: rounded(self._graph, n, r) for n, r in zip(self._layer.outputs, results, strict=True)}
+
+
+_STEPS: Mapping[str, Callable[[Graph], _Real | _Segment | _Host]] = {"real": _Real, "onnx": _Segment, "host": _Host}

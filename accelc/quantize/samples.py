@@ -8,7 +8,7 @@ import numpy as np
 
 from accelc.arithmetic import dequantize_array
 from accelc.errors import InputError
-from accelc.graph import FLOAT, QUANTIZED, Array, Graph, Tensor
+from accelc.graph import FLOAT, PLAIN, QUANTIZED, Array, Graph, Tensor
 
 Samples = Mapping[str, Array] | Sequence[Mapping[str, Array]]
 RANDOM_SAMPLES = 4
@@ -27,7 +27,20 @@ def prepare(graph: Graph, samples: Samples | None, seed: int) -> list[dict[str, 
 def _random(graph: Graph, seed: int) -> Iterator[dict[str, Array]]:
     rng = np.random.default_rng(seed)
     for _ in range(RANDOM_SAMPLES):
-        yield {n: rng.standard_normal(graph.tensors[n].shape).astype(np.float32) for n in graph.inputs}
+        yield {n: drawn(rng, graph.tensors[n].shape, graph.tensors[n].dtype, graph.spans.get(n)) for n in graph.inputs}
+
+
+def drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, span: tuple[float, float] | None) -> Array:
+    """Return a random sample: evenly from [low, below high) where a span is given, else standard normal.
+
+    Integers without a span are 0 or 1.
+    """
+    if dtype in PLAIN[1:]:
+        low, high = span or (0, 2)
+        return rng.integers(int(low), int(high), shape, np.int32)
+    if span is not None:
+        return rng.uniform(*span, shape).astype(np.float32)
+    return rng.standard_normal(shape).astype(np.float32)
 
 
 def _split(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
@@ -71,6 +84,8 @@ def _stacked(tensor: Tensor, value: Array) -> Array:
 def _real(tensor: Tensor, stack: Array) -> Array:
     if tensor.dtype in QUANTIZED and str(stack.dtype) == tensor.dtype and tensor.quant is not None:
         return dequantize_array(stack, tensor.quant)
+    if tensor.dtype == "int32" and stack.dtype.kind in "iub":
+        return stack.astype(np.int32)
     if str(stack.dtype) not in (FLOAT, "float64"):
         raise InputError(f"calibration samples of '{tensor.name}' are {stack.dtype}; float32 would work")
     if not np.isfinite(stack).all():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from accelc.graph import FLOAT, RANGE, WIDE, Array, Graph, Layer, Quant, Tensor
+from accelc.graph import RANGE, WIDE, Array, Graph, Layer, Quant
 from accelc.quantize.calibrate import Range
+from accelc.quantize.groups import Groups
 
 # Operators whose output holds its input's integers.
-MOVES = ("max_pool", "global_max_pool", "reshape", "transpose", "slice", "pad", "concat")
+MOVES = ("max_pool", "global_max_pool", "reshape", "transpose", "slice", "pad", "concat", "take")
 
 _FULL_RANGE = {"softmax": (0.0, 1.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
@@ -49,46 +50,12 @@ def fixed_quant(layer: Layer, dtype: str) -> Quant | None:
     return Quant.per_tensor((high - low) / 256, zero)
 
 
-class Groups:
-    """Sets of tensors that share one scale, by union of pairs."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._parent = {n: n for n in names}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._parent
-
-    def root(self, name: str) -> str:
-        """Return the representative of a tensor's set."""
-        while self._parent[name] != name:
-            name = self._parent[name]
-        return name
-
-    def join(self, a: str, b: str) -> None:
-        """Unite two sets; the representative of the first stays."""
-        a, b = self.root(a), self.root(b)
-        if a != b:
-            self._parent[b] = a
-
-
-def open_tensors(graph: Graph) -> list[str]:
-    """Return the activations that have no scale yet."""
-    constants = {n for n, t in graph.tensors.items() if t.data is not None}
-    made = {*graph.inputs, *(n for layer in graph.layers for n in layer.outputs)}
-    return [n for n in graph.tensors if n in made - constants and _is_open(graph.tensors[n])]
-
-
-def _is_open(tensor: Tensor) -> bool:
-    return tensor.quant is None and tensor.dtype == FLOAT
-
-
-def choose(graph: Graph, limits: Mapping[str, Range], dtype: str) -> dict[str, Quant]:
-    """Return the quantization of every open tensor.
+def choose(graph: Graph, limits: Mapping[str, Range], dtype: str, free: Sequence[str]) -> dict[str, Quant]:
+    """Return the quantization of the tensors in `free`.
 
     Layers that move elements pass their scale on. A concat shares its own with every input whose scale is still free;
     an input whose scale is fixed (by the model, or as a softmax, sigmoid or tanh) will be requantized.
     """
-    free = open_tensors(graph)
     groups = Groups(free)
     fixed = _fixed(graph, free, dtype)
     for layer in graph.layers:
@@ -100,7 +67,7 @@ def choose(graph: Graph, limits: Mapping[str, Range], dtype: str) -> dict[str, Q
     return {n: fixed.get(groups.root(n)) or range_quant(merged[groups.root(n)], dtype) for n in free}
 
 
-def _fixed(graph: Graph, free: list[str], dtype: str) -> dict[str, Quant]:
+def _fixed(graph: Graph, free: Sequence[str], dtype: str) -> dict[str, Quant]:
     found = {}
     for layer in graph.layers:
         quant = fixed_quant(layer, dtype)
@@ -126,7 +93,7 @@ def _hull(a: Range | None, b: Range) -> Range:
 
 def _with_padding(graph: Graph, name: str, limits: Range) -> Range:
     for layer in graph.layers:
-        if layer.op == "pad" and name in layer.outputs and np.isfinite(layer.attrs["value"]):
+        if layer.op in ("pad", "take") and name in layer.outputs and np.isfinite(layer.attrs["value"]):
             limits = _hull(limits, (float(layer.attrs["value"]),) * 2)
     return limits
 

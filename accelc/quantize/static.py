@@ -25,8 +25,10 @@ from accelc.graph import (
 )
 from accelc.passes import align_quantization, quantize_bias
 from accelc.quantize.calibrate import ranges
+from accelc.quantize.groups import open_tensors
+from accelc.quantize.islands import stays_plain
 from accelc.quantize.samples import Samples, prepare
-from accelc.quantize.scales import choose, constant_quant, open_tensors
+from accelc.quantize.scales import choose, constant_quant
 
 Calibration = Literal["minmax", "percentile", "entropy"]
 Activations = Literal["uint8", "int8", "int16"]
@@ -51,10 +53,11 @@ def quantize(
     """
     if activations not in QUANTIZED:
         raise InputError(f"activations='{activations}' is unknown; {', '.join(QUANTIZED)} would work")
-    runs = prepare(graph, samples, seed) if open_tensors(graph) or samples is not None else []
-    free = open_tensors(graph)
+    plain = stays_plain(graph)
+    free = [n for n in open_tensors(graph) if n not in plain]
+    runs = prepare(graph, samples, seed) if free or samples is not None else []
     limits = ranges(graph, runs, free, calibration) if free else {}
-    chosen = choose(graph, limits, activations)
+    chosen = choose(graph, limits, activations, free)
     tensors = dict(graph.tensors)
     tensors |= {n: replace(tensors[n], dtype=activations, quant=q) for n, q in chosen.items()}
     described = graph.with_layers(graph.layers, tensors)
@@ -76,7 +79,7 @@ def _constants(tensors: Mapping[str, Tensor], layer: Layer, dtype: str) -> dict[
     if layer.op in ("conv", "fc"):
         weights = tensors[layer.inputs[1]]
         return {weights.name: _weights(tensors, layer, weights)} if weights.quant is None else {}
-    if layer.op not in (*ELEMENTWISE, "concat"):
+    if layer.op not in (*ELEMENTWISE, "concat") or (layer.op == "concat" and tensors[layer.outputs[0]].quant is None):
         return {}
     names = [n for n in layer.inputs if tensors[n].data is not None and tensors[n].dtype == FLOAT]
     like = tensors[layer.outputs[0]] if layer.op == "concat" else None

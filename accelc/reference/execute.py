@@ -109,10 +109,7 @@ def _plain(call: Call) -> Array:
     layer, output = call.layer, call.output
     quants = [call.tensor(k).quant for k in range(len(call.operands))]
     operands = [x if q is None else dequantize_array(x, q) for x, q in zip(call.operands, quants, strict=True)]
-    if layer.op in REAL_OPS:
-        result = evaluate(layer.op, layer.attrs, operands)
-    else:
-        result = PLAIN_LAYOUT[layer.op](layer, operands, output.shape)
+    result = evaluate(layer.op, layer.attrs, operands, output.shape)
     if output.quant is not None:
         result = quantize_array(result, output.quant, output.dtype)
     if result.shape != output.shape or str(result.dtype) != output.dtype:
@@ -121,15 +118,6 @@ def _plain(call: Call) -> Array:
             f"but '{output.name}' is {output.dtype}{list(output.shape)}"
         )
     return result
-
-
-PLAIN_LAYOUT: Mapping[str, Callable[[Layer, list[Array], tuple[int, ...]], Array]] = MappingProxyType(
-    {
-        "reshape": lambda _, x, shape: x[0].reshape(shape),
-        "transpose": lambda layer, x, _: np.ascontiguousarray(x[0].transpose(layer.attrs["perm"])),
-        "concat": lambda layer, x, _: np.concatenate(x, layer.attrs["axis"]),
-    }
-)
 
 
 def _operand(graph: Graph, name: str, values: Mapping[str, Array]) -> Array:

@@ -14,9 +14,9 @@ from accelc.isa.real import FUNCTIONS
 Attrs = Mapping[str, Any]
 
 
-def evaluate(op: str, attrs: Attrs, operands: Sequence[Array]) -> Array:
-    """Return the result of one layer for float32 or int32 operands."""
-    return KERNELS[op](attrs, operands)
+def evaluate(op: str, attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    """Return the result of `shape` of one layer, of functions or of moves, for float32 or int32 operands."""
+    return KERNELS[op](attrs, operands) if op in KERNELS else MOVES[op](attrs, operands, shape)
 
 
 def map_(attrs: Attrs, operands: Sequence[Array]) -> Array:
@@ -127,4 +127,27 @@ JOINS: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
 
 KERNELS: Mapping[str, Callable[[Attrs, Sequence[Array]], Array]] = MappingProxyType(
     {"map": map_, "reduce": reduce, "contract": contract, "take": take, "gather": gather, "scatter": scatter}
+)
+
+
+def _slice(attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    parts = zip(attrs["starts"], attrs["steps"], shape, strict=True)
+    return np.ascontiguousarray(operands[0][tuple(slice(a, a + step * (n - 1) + 1, step) for a, step, n in parts)])
+
+
+def _pad(attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    (x,) = operands
+    found = np.full(shape, attrs["value"], x.dtype)
+    found[tuple(slice(b, b + n) for b, n in zip(attrs["begin"], x.shape, strict=True))] = x
+    return found
+
+
+MOVES: Mapping[str, Callable[[Attrs, Sequence[Array], tuple[int, ...]], Array]] = MappingProxyType(
+    {
+        "reshape": lambda _, x, shape: x[0].reshape(shape),
+        "transpose": lambda attrs, x, _: np.ascontiguousarray(x[0].transpose(attrs["perm"])),
+        "concat": lambda attrs, x, _: np.concatenate(x, attrs["axis"]),
+        "slice": _slice,
+        "pad": _pad,
+    }
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE, TABLE_OPS, Graph, Layer, Tensor, nhwc
+from accelc.schedule.plain import plain_names, streams
 from accelc.schedule.views import View, plan_views
 
 MAC_OPS = ("conv", "fc")
@@ -18,10 +19,10 @@ VECTOR_OPS = (*TABLE_OPS, *ELEMENTWISE, *WINDOW_OPS, *GLOBAL_OPS, *CHANNEL_OPS)
 
 @dataclass(frozen=True)
 class Stage:
-    """A head on the MAC array (or None) and the vector steps that follow on the same tile; or one copy or host layer.
+    """A head on the MAC array (or None) and the vector steps that follow on the same tile; or one layer by itself.
 
-    `kind` is "tile", "copy" or "host"; `position` is the index of its last layer in the graph; `source` is the tensor
-    whose tile opens the stage.
+    `kind` is "tile", "copy" (bytes move), "stream" (32-bit numbers) or "host"; `position` is the index of its last
+    layer in the graph; `source` is the tensor whose tile opens the stage.
     """
 
     kind: str
@@ -112,7 +113,8 @@ def _stage(graph: Graph, chain: list[Layer], position: int) -> Stage:
         return Stage("tile", first, tuple(chain[1:]), position, first.inputs[0])
     if first.op in VECTOR_OPS:
         return Stage("tile", None, tuple(chain), position, main_input(graph, first))
-    return Stage("host" if first.op == "host" else "copy", None, (first,), position, next(iter(first.inputs), ""))
+    kind = "host" if first.op == "host" else "stream" if streams(first, plain_names(graph)) else "copy"
+    return Stage(kind, None, (first,), position, next(iter(first.inputs), ""))
 
 
 def _moves_nothing(layer: Layer, views: Mapping[str, View]) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from accelc.graph import WIDE, Graph, Layer, Quant, Tensor, nhwc
+from accelc.graph import REAL_OPS, WIDE, Graph, Layer, Quant, Tensor, nhwc
+from accelc.schedule.plain import is_plain, plain_names
 
 PITCH = 4  # a pixel's channels start at a multiple of this many bytes, the array's input granule
 
@@ -21,7 +22,8 @@ def round_up(value: int, multiple: int) -> int:
 class View:
     """A tensor's place: the region (named by the tensor that owns it), an offset, and byte strides of n, h and w.
 
-    Channels are adjacent; an element takes `element_bytes` (1, 2 for int16, 4 for raw accumulators).
+    Channels are adjacent; an element takes `element_bytes` (1, 2 for int16, 4 for raw accumulators). A `plain` tensor
+    lies in row-major order: one pixel of all its elements.
     """
 
     region: str
@@ -29,6 +31,7 @@ class View:
     extents: tuple[int, int, int, int]
     strides: tuple[int, int, int]
     element_bytes: int = 1
+    plain: bool = False
 
     @property
     def pitch(self) -> int:
@@ -50,6 +53,12 @@ class View:
         return (n - 1) * self.strides[0] + (h - 1) * self.strides[1] + w * self.strides[2]
 
 
+def owned_plain(tensor: Tensor) -> View:
+    """Return the view of a tensor of 32-bit numbers that owns its region."""
+    pitch = 4 * tensor.elements
+    return View(tensor.name, 0, (1, 1, 1, tensor.elements), (pitch, pitch, pitch), 4, plain=True)
+
+
 def owned(tensor: Tensor) -> View:
     """Return the view of a tensor that owns its region."""
     n, h, w, c = nhwc(tensor.shape)
@@ -67,9 +76,14 @@ def same_quant(a: Quant | None, b: Quant | None) -> bool:
 
 def plan_views(graph: Graph) -> dict[str, View]:
     """Return the view of every activation: concat inputs lie in the result, slices and reshapes over their source."""
-    views = {name: owned(graph.tensors[name]) for name in graph.inputs}
+    plain = plain_names(graph)
+
+    def own(name: str) -> View:
+        return (owned_plain if name in plain else owned)(graph.tensors[name])
+
+    views = {name: own(name) for name in graph.inputs}
     for layer in reversed(graph.layers):
-        if layer.op == "concat":
+        if layer.op == "concat" and layer.outputs[0] not in plain:
             _place_inputs(graph, layer, views)
     for layer in graph.layers:
         alias = None
@@ -78,7 +92,7 @@ def plan_views(graph: Graph) -> dict[str, View]:
         if alias is not None:
             views[layer.outputs[0]] = alias
         for name in layer.outputs:
-            views.setdefault(name, owned(graph.tensors[name]))
+            views.setdefault(name, own(name))
     return views
 
 
@@ -91,7 +105,7 @@ def _place_inputs(graph: Graph, layer: Layer, views: dict[str, View]) -> None:
     for name in layer.inputs:
         part = graph.tensors[name]
         fixed = name in views or name in graph.outputs or layer.inputs.count(name) > 1 or name not in producers
-        if not fixed and producers[name].op != "host" and _same_bytes(part, out):
+        if not fixed and producers[name].op not in ("host", *REAL_OPS) and _same_bytes(part, out):
             views[name] = within(whole, part, layer.attrs["axis"], at)
         at += part.shape[layer.attrs["axis"]]
 
@@ -132,6 +146,8 @@ def alias_of(graph: Graph, layer: Layer, views: Mapping[str, View]) -> View | No
         return None
     source, out = graph.tensors[layer.inputs[0]], graph.tensors[layer.outputs[0]]
     view = views[source.name]
+    if is_plain(out):
+        return view if view.plain and layer.op == "reshape" else None
     strides = strides_by_axis(view, len(source.shape))
     if layer.op == "slice":
         offset = sum(s * k for s, k in zip(strides, layer.attrs["starts"], strict=True))
