@@ -207,6 +207,13 @@ class Net(GraphBuilder):
         """
         return self.op("LRN", [x], name, size=size, alpha=alpha * size, beta=beta, bias=bias)
 
+    def instance_norm(self, x: str, name: str | None = None, *, epsilon: float = 1e-5) -> str:
+        """Add a normalization of every map by its own mean and variance, without a learned scale and shift."""
+        name, channels = name or self.derived(x, "in"), self.channels(x)
+        scale = self.constant(f"{name}/one", [1.0] * channels, "float32")
+        shift = self.constant(f"{name}/zero", [0.0] * channels, "float32")
+        return self.op("InstanceNormalization", [x, scale, shift], name, epsilon=epsilon)
+
     # Elementwise and movement
 
     def relu(self, x: str, name: str | None = None) -> str:
@@ -224,6 +231,12 @@ class Net(GraphBuilder):
     def leaky_relu(self, x: str, name: str | None = None, *, alpha: float = 0.1) -> str:
         """Add a leaky ReLU with slope `alpha` below zero."""
         return self.op("LeakyRelu", [x], name or self.derived(x, "leaky_relu"), alpha=alpha)
+
+    def prelu(self, x: str, name: str | None = None) -> str:
+        """Add a ReLU whose slope below zero is learned for each channel of a map."""
+        name = name or self.derived(x, "prelu")
+        slope = self.parameter(f"{name}/slope", [self.channels(x), 1, 1], Uniform(0.2, 0.3))
+        return self.op("PRelu", [x, slope], name)
 
     def softmax(self, x: str, name: str | None = None, *, axis: int = 1) -> str:
         """Add a softmax over an axis."""
@@ -272,4 +285,4 @@ class Net(GraphBuilder):
     @staticmethod
     def derived(x: str, suffix: str) -> str:
         """Return the name of a layer that hangs on another: `conv1/bn` and "relu" give `conv1/relu`."""
-        return f"{x.removesuffix('/bn').removesuffix('/relu')}/{suffix}"
+        return f"{x.removesuffix('/bn').removesuffix('/in').removesuffix('/relu')}/{suffix}"
