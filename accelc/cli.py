@@ -48,6 +48,9 @@ Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]
 Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedule minimizes.")]
+Precision = Annotated[
+    Literal["int8", "float32"], typer.Option(help="float32: all layers on the vector unit, in 32-bit numbers.")
+]
 Stage = Literal["import", "passes", "quantize", "schedule", "lower"]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="OUT.json", help="Also write JSON.")]
 
@@ -93,6 +96,7 @@ def compile_(
     activations: Activations = "uint8",
     calibration: Calibration = "minmax",
     seed: Seed = 0,
+    precision: Precision = "int8",
 ) -> None:
     """Compile a model to a program file, or print a stage."""
     from accelc.files import check_writable
@@ -100,7 +104,9 @@ def compile_(
     if stop_after is None and output is None:
         output = Path(f"{Path(model).stem}.npu")
     check_writable(output)
-    options = _options(dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective)
+    options = _options(
+        dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision
+    )
     compiled = _compile(model, chip, options, stop_after)
     if compiled.program is None or (stop_after is not None and output is None):
         _print_stage(compiled, stop_after or "lower")
@@ -152,6 +158,7 @@ def run(
     calib: Calib = None,
     activations: Activations = "uint8",
     calibration: Calibration = "minmax",
+    precision: Precision = "int8",
 ) -> None:
     """Compile a model (or load a program), execute it, check every integer, and report time and energy."""
     from accelc.files import check_writable, read_arrays
@@ -171,7 +178,9 @@ def run(
                 program, given, chip=chip, fidelity=fidelity, values=not timing_only, seed=seed, activity=activity
             )
     else:
-        options = _options(dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective)
+        options = _options(
+            dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision
+        )
         compiled = _compile(model, chip, options)
         oracle = "none" if timing_only else check or "reference"
         with _progress() as tell:
@@ -356,14 +365,14 @@ def _load(path: Path) -> Program:
 
 def _options(
     dim: list[str], allow_host: bool, tiny: bool, batch: int, calib: Path | None, activations: str, calibration: str,
-    seed: int, dataflow: str, objective: str,
+    seed: int, dataflow: str, objective: str, precision: str,
 ) -> Options:  # fmt: skip
     from accelc.compiler import Options
     from accelc.files import read_arrays
 
     samples = None if calib is None else read_arrays(calib)
     dims = dict(_dimension(text) for text in dim)
-    return Options(dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective)
+    return Options(dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision)
 
 
 def _dimension(text: str) -> tuple[str, int]:

@@ -211,7 +211,8 @@ def random_inputs(program: Program, seed: int) -> dict[str, Array]:
 def _random(rng: np.random.Generator, port: Port, span: Sequence[float] | None) -> Array:
     kind = np.dtype(port.dtype)
     if kind.kind == "f":
-        drawn = rng.standard_normal(port.shape, np.float32) if span is None else rng.uniform(span[0], span[1], port.shape)
+        low, high = span or (0.0, 0.0)
+        drawn = rng.standard_normal(port.shape, np.float32) if span is None else rng.uniform(low, high, port.shape)
         return drawn.astype(kind)
     if (span is None and kind.itemsize > 2) or kind.kind == "b":
         span = (0, 2)
