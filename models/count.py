@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -37,7 +37,7 @@ class Counts:
 
     @property
     def macs(self) -> int:
-        """The multiply-adds of convolutions, matrix products and recurrences, of one execution of each node."""
+        """The multiply-adds of convolutions, matrix products and recurrences; a Scan's body counts as often as it runs."""
         return sum(n.macs for n in self.nodes)
 
     def under(self, prefix: str) -> Counts:
@@ -49,12 +49,22 @@ def count(model: onnx.ModelProto) -> Counts:
     """Count a model; parameters are its float initializers and the inputs marked as parameters."""
     shapes, left = _shapes(model), _parameters(model)
     nodes = []
-    for node in model.graph.node:
+    for node, times in _executed(model.graph, shapes, 1):
         statistics = node.input[3:] if node.op_type == "BatchNormalization" else ()
         params = sum(left.pop(n) for n in dict.fromkeys(node.input) if n in left and n not in statistics)
-        macs = _MACS[node.op_type](node, shapes) if node.op_type in _MACS else 0
+        macs = times * _MACS[node.op_type](node, shapes) if node.op_type in _MACS else 0
         nodes.append(NodeCount(node.name, node.op_type, params, macs, shapes.get(node.output[0], ())))
     return Counts(tuple(nodes))
+
+
+def _executed(graph: onnx.GraphProto, shapes: dict[str, Shape], times: int) -> Iterator[tuple[onnx.NodeProto, int]]:
+    """Yield every node with the times it is executed; a Scan's body runs once for each row of its last input."""
+    for node in graph.node:
+        if node.op_type == "Scan":
+            body = next(a.g for a in node.attribute if a.name == "body")
+            shapes |= _graph_shapes(body)
+            yield from _executed(body, shapes, times * shapes[node.input[-1]][0])
+        yield node, times
 
 
 def _parameters(model: onnx.ModelProto) -> dict[str, int]:
@@ -69,7 +79,10 @@ def _shapes(model: onnx.ModelProto) -> dict[str, Shape]:
     known = {v.name for v in (*model.graph.value_info, *model.graph.output)}
     if not all(n in known for node in model.graph.node for n in node.output if n):
         model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    graph = model.graph
+    return _graph_shapes(model.graph)
+
+
+def _graph_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
     found = {v.name: _extents(v.type) for v in (*graph.input, *graph.value_info, *graph.output)}
     return found | {t.name: tuple(t.dims) for t in graph.initializer}
 

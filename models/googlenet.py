@@ -33,15 +33,23 @@ MODULES = {
 
 def googlenet(net: Net, *, auxiliary: bool = False) -> None:
     """Build GoogLeNet; `auxiliary` adds the two classifiers that training hangs on 4a and 4d."""
-    x = _stem(net)
+    size = net.size(224, 64)
+    maps = features(net, net.input("input", (3, size, size)))
+    if auxiliary:
+        _auxiliary_head(net, maps["4a"], "loss1")
+        _auxiliary_head(net, maps["4d"], "loss2")
+    x = net.dropout(net.global_avg_pool(maps["5b"], "pool5"), ratio=0.4)
+    net.output(net.softmax(net.fc(x, "linear", net.size(1000, 10), gain=1.0), "prob"))
+
+
+def features(net: Net, x: str) -> dict[str, str]:
+    """Add the convolutions and the inception modules; return the modules' outputs by name."""
+    x, maps = _stem(net, x), {}
     for module, widths in MODULES.items():
-        x = inception(net, x, f"inception_{module}", widths)
-        if auxiliary and module in ("4a", "4d"):
-            _auxiliary_head(net, x, "loss1" if module == "4a" else "loss2")
+        x = maps[module] = inception(net, x, f"inception_{module}", widths)
         if module in ("3b", "4e"):
             x = net.max_pool(x, f"pool{module[0]}", 3, stride=2, ceil=True)
-    x = net.dropout(net.global_avg_pool(x, "pool5"), ratio=0.4)
-    net.output(net.softmax(net.fc(x, "linear", net.size(1000, 10), gain=1.0), "prob"))
+    return maps
 
 
 def inception(net: Net, x: str, name: str, widths: Widths) -> str:
@@ -57,9 +65,7 @@ def inception(net: Net, x: str, name: str, widths: Widths) -> str:
     return net.concat([one, three, five, pooled], f"{name}/output")
 
 
-def _stem(net: Net) -> str:
-    size = net.size(224, 64)
-    x = net.input("input", (3, size, size))
+def _stem(net: Net, x: str) -> str:
     x = net.conv_relu(x, "conv1/7x7", net.width(64), 7, stride=2, pad=3)
     x = net.lrn(net.max_pool(x, "pool1", 3, stride=2, ceil=True), "norm1", bias=1.0)
     x = net.conv_relu(x, "conv2/3x3_reduce", net.width(64), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ PARAMETER = "parameter"
 """The note on a graph input that stands for a parameter whose values were not made."""
 SPAN = "span"
 """The first word of the note on a graph input whose samples are drawn evenly: `span LOW HIGH`."""
+
+Body = Callable[[list[str], list[str]], tuple[Sequence[str], Sequence[str]]]
+"""What a Scan repeats: from the states and a step's inputs to the next states and the step's results."""
 
 _OPSETS = [helper.make_opsetid("", OPSET)]
 _FLOAT = TensorProto.FLOAT
@@ -100,6 +103,29 @@ class GraphBuilder:
         for result, found in zip(results, self._infer(node), strict=True):
             self._declare(result, found)
         self._nodes.append(node)
+        return name
+
+    def scan(self, name: str, states: Sequence[str], inputs: Sequence[str], body: Body) -> list[str]:
+        """Add a Scan over axis 0 of the inputs; return the last states and, one row a step, the body's results.
+
+        `body` gets the names of the states and of one step's inputs and returns the next states and the step's results.
+        What it builds goes into the Scan's graph; parameters stay with the network, so that all steps share them.
+        """
+        outer, self._nodes = self._nodes, []
+        state = [self._inside(f"{name}/state:{i}", self._types[s].tensor_type.elem_type, self.shape(s))
+                 for i, s in enumerate(states)]  # fmt: skip
+        step = [self._inside(f"{name}/input:{i}", self._types[s].tensor_type.elem_type, self.shape(s)[1:])
+                for i, s in enumerate(inputs)]  # fmt: skip
+        following, results = body(state, step)
+        given, made = ([helper.make_value_info(n, self._types[n]) for n in names]
+                       for names in ((*state, *step), (*following, *results)))  # fmt: skip
+        graph, self._nodes = helper.make_graph(self._nodes, f"{name}/body", given, made), outer
+        self.op("Scan", [*states, *inputs], name, outputs=len(made), body=graph, num_scan_inputs=len(inputs))
+        return [name, *(f"{name}:{i}" for i in range(1, len(made)))]
+
+    def _inside(self, name: str, kind: int, shape: Sequence[int]) -> str:
+        """Declare an input of a Scan's body."""
+        self._declare(name, helper.make_tensor_type_proto(kind, shape))
         return name
 
     def _declare(self, name: str, kind: onnx.TypeProto) -> None:

@@ -64,7 +64,7 @@ def style_transform(net: Net, *, size: int = 256) -> None:
     Blocks convolve without padding and crop their shortcuts; reflecting 40 pixels in front makes up for what they lose.
     The output is a scaled tanh with values in [0, 255].
     """
-    size, blocks = net.size(size, 32), net.size(5, 2)
+    size, blocks = net.size(size, 24), net.size(5, 2)
     x = _reflect(net, net.input("input", (3, size, size)), 8 * blocks, "pad")
     x = net.conv(x, "conv1", net.width(32, 8), 9, pad=4)
     x = net.relu(net.batch_norm(x))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -16,7 +17,15 @@ NAMES = list(models.catalog())
 
 
 def operators(model: onnx.ModelProto) -> set[str]:
-    return {node.op_type for node in model.graph.node}
+    return {node.op_type for node in nodes(model.graph)}
+
+
+def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph and of the bodies in it."""
+    for node in graph.node:
+        yield node
+        for body in (a.g for a in node.attribute if a.HasField("g")):
+            yield from nodes(body)
 
 
 def in_range(model: onnx.ModelProto) -> None:
