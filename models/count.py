@@ -37,7 +37,7 @@ class Counts:
 
     @property
     def macs(self) -> int:
-        """The multiply-adds of convolutions, matrix products and recurrences; a Scan's body counts as often as it runs."""
+        """The multiply-adds of convolutions, matrix products and recurrences; a Scan's body counts for every step."""
         return sum(n.macs for n in self.nodes)
 
     def under(self, prefix: str) -> Counts:
