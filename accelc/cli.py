@@ -372,7 +372,9 @@ def _options(
 
     samples = None if calib is None else read_arrays(calib)
     dims = dict(_dimension(text) for text in dim)
-    return Options(dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision)
+    return Options(
+        dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision
+    )
 
 
 def _dimension(text: str) -> tuple[str, int]:

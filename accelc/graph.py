@@ -146,6 +146,9 @@ OPS: Mapping[str, OpRule] = MappingProxyType(
         "lrn": OpRule((1, 1), ("size", "alpha", "beta", "bias"), "local response normalization across channels"),
         "softmax": OpRule((1, 1), ("axis",), "exp(x) / sum(exp(x)) along one axis"),
         "concat": OpRule((1, 1 << 20), ("axis",), "inputs side by side along one axis"),
+        "interleave": OpRule(
+            (1, 1 << 20), ("starts", "strides"), "input k at every `strides`-th row and column from its `starts`"
+        ),
         "slice": OpRule((1, 1), ("starts", "steps"), "x[starts : : steps] of the output's shape, all axes given"),
         "pad": OpRule((1, 1), ("begin", "value"), "x at offset `begin` in a field of the real number `value`"),
         "reshape": OpRule((1, 1), (), "the same elements in row-major order under the output's shape"),
@@ -170,7 +173,8 @@ TABLE_OPS = ("relu", "leaky_relu", "prelu", "clip", "sigmoid", "tanh", "hard_sig
 POOL_OPS = ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool")
 REAL_OPS = ("map", "reduce", "contract", "take", "gather", "scatter")
 PLAIN = (FLOAT, "int32")  # what the vector unit's 32-bit numbers are stored as, in row-major order
-LAYOUT_OPS = ("concat", "slice", "pad", "reshape", "transpose")
+JOIN_OPS = ("concat", "interleave")
+LAYOUT_OPS = (*JOIN_OPS, "slice", "pad", "reshape", "transpose")
 
 
 def verify(graph: Graph) -> Graph:

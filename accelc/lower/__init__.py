@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from accelc.chip import Chip
-from accelc.graph import Graph, Layer, macs
+from accelc.graph import JOIN_OPS, Graph, Layer, macs
 from accelc.isa import Queue, Word, encode
 from accelc.lower.copies import lower_copy
 from accelc.lower.emitter import ALIGN, Emitter
@@ -35,6 +35,9 @@ def lower(plan: Schedule, chip: Chip) -> Program:
     for entry in plan.plans:
         _lower_stage(places, entry, hosts, calls)
         written |= dict.fromkeys(entry.stage.layers[-1].outputs, len(emitter.words))
+    for layer in plan.graph.layers:
+        if layer.op in JOIN_OPS and layer.outputs[0] not in written:  # its inputs lie inside it
+            written[layer.outputs[0]] = max(written[name] for name in layer.inputs)
     emitter.layer = -1
     emitter.barrier("halt")
     return _program(plan, places, hosts, calls, written)

@@ -1,4 +1,4 @@
-"""Lowering of layers that only move bytes: concat inputs placed apart; slices, pads, reshapes, transposes."""
+"""Lowering of layers that only move bytes: joined inputs placed apart; slices, pads, reshapes, transposes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from itertools import product
 import numpy as np
 
 from accelc.arithmetic import quantize_array, table
-from accelc.graph import RANGE, WIDE, Array, Layer
+from accelc.graph import JOIN_OPS, RANGE, WIDE, Array, Layer
 from accelc.lower.pack import excess, quant_of, stored_constant, stored_table
 from accelc.lower.places import Places
 from accelc.lower.wide import function_table
 from accelc.schedule.stages import Stage, copied_inputs
-from accelc.schedule.views import View, owned, same_quant, strides_by_axis, within
+from accelc.schedule.views import View, joined, owned, same_quant, strides_by_axis
 
 LINE = 32  # bytes a lookup takes as one pixel when a tile is treated as plain bytes
 FIELD = 65535
@@ -37,8 +37,8 @@ def lower_copy(places: Places, stage: Stage) -> None:
     places.emitter.layer = places.layer_index[layer.name]
     out = places.graph.tensors[layer.outputs[0]]
     view = places.views[out.name]
-    if layer.op == "concat":
-        _concat(places, layer, view)
+    if layer.op in JOIN_OPS:
+        _join(places, layer, view)
         return
     source = places.graph.tensors[layer.inputs[0]]
     before, strides = places.views[source.name], strides_by_axis(places.views[source.name], len(source.shape))
@@ -79,21 +79,19 @@ def _requantizing(places: Places, layer: Layer, source: str = "") -> Array | Non
     return stored_table(table(places.graph, change), y)
 
 
-def _concat(places: Places, layer: Layer, view: View) -> None:
-    graph, axis = places.graph, layer.attrs["axis"]
+def _join(places: Places, layer: Layer, view: View) -> None:
+    graph = places.graph
     moved = set(copied_inputs(layer, places.views))
-    at = 0
-    for name in layer.inputs:
-        part = graph.tensors[name]
-        if name in moved:
-            place = within(view, part, axis, at)
-            source = _constant(places, name) if part.data is not None else places.views[name]
-            rank = len(part.shape)
-            steps = zip(part.shape, strides_by_axis(source, rank), strides_by_axis(place, rank), strict=True)
-            change = _requantizing(places, layer, name)
-            loops = [*(Loop(*s) for s in steps), _element(view)]
-            _move(places, places.address(source), places.address(place), loops, change)
-        at += part.shape[axis]
+    for index, name in enumerate(layer.inputs):
+        if name not in moved:
+            continue
+        part, place = graph.tensors[name], joined(graph, layer, view, index)
+        source = _constant(places, name) if part.data is not None else places.views[name]
+        rank = len(part.shape)
+        steps = zip(part.shape, strides_by_axis(source, rank), strides_by_axis(place, rank), strict=True)
+        change = _requantizing(places, layer, name)
+        loops = [*(Loop(*s) for s in steps), _element(view)]
+        _move(places, places.address(source), places.address(place), loops, change)
 
 
 def _constant(places: Places, name: str) -> View:

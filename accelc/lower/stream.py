@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from accelc.arithmetic import dequantize_array
 from accelc.errors import ScheduleError
-from accelc.graph import REAL_OPS, Layer, Tensor
+from accelc.graph import JOIN_OPS, REAL_OPS, Layer, Tensor
 from accelc.isa.stream import demand
 from accelc.lower.places import Places
 from accelc.lower.tokens import ACTIVATIONS
@@ -28,8 +28,9 @@ def lower_stream(places: Places, layer: Layer, calls: list[StreamCall]) -> None:
     output = _stored(places, layer.outputs[0])
     if layer.op in REAL_OPS:
         _emit(places, calls, StreamCall(layer.name, layer.op, dict(layer.attrs), tuple(inputs), output))
-    elif layer.op == "concat":
-        _concat(places, layer, inputs, output, calls)
+    elif layer.op in JOIN_OPS:
+        for source, into in zip(inputs, _parts(layer, inputs, output), strict=True):
+            _emit(places, calls, _move(layer, source, into))
     elif layer.op == "slice":
         _emit(places, calls, _move(layer, _sliced(layer, inputs[0], output), output))
     elif layer.op == "pad":
@@ -80,14 +81,20 @@ def _padding(layer: Layer, source: Operand, output: Operand) -> dict[str, Any]:
     return {"tables": tables, "value": float(layer.attrs["value"])}
 
 
-def _concat(
-    places: Places, layer: Layer, inputs: list[Operand], output: Operand, calls: list[StreamCall]
-) -> None:
-    axis, at = layer.attrs["axis"], 0
-    for source in inputs:
-        into = replace(output, address=output.address + at * output.strides[axis], shape=source.shape)
-        _emit(places, calls, _move(layer, source, into))
-        at += source.shape[axis]
+def _parts(layer: Layer, inputs: list[Operand], output: Operand) -> Iterator[Operand]:
+    """Yield where each input of a concat or interleave goes."""
+    at, strides = 0, output.strides
+    for index, source in enumerate(inputs):
+        if layer.op == "concat":
+            offset = at * strides[layer.attrs["axis"]]
+            yield replace(output, address=output.address + offset, shape=source.shape)
+            at += source.shape[layer.attrs["axis"]]
+            continue
+        steps = layer.attrs["strides"][-len(strides) + 2 :]
+        starts = layer.attrs["starts"][index][-len(strides) + 2 :]
+        offset = sum(k * s for k, s in zip(starts, strides[2:], strict=True))
+        wide = (*strides[:2], *(s * k for s, k in zip(strides[2:], steps, strict=True)))
+        yield replace(output, address=output.address + offset, shape=source.shape, strides=wide)
 
 
 def _input(places: Places, name: str) -> Operand:

@@ -8,6 +8,7 @@ from accelc.passes.fold_batch_norm import fold_batch_norm
 from accelc.passes.fold_bias import fold_bias
 from accelc.passes.fold_pad import fold_pad
 from accelc.passes.fuse_activation import fuse_activation
+from accelc.passes.hoist_interleave import hoist_interleave
 from accelc.passes.lower_rank import lower_rank
 from accelc.passes.merge_moves import merge_moves
 from accelc.passes.quantize_bias import quantize_bias
@@ -20,6 +21,7 @@ __all__ = ["PASSES", "align_quantization", "quantize_bias", "simplify", "spread_
 # In this order: what hides a pattern goes first, what other passes could remove again comes last.
 PASSES = (
     remove_noops,
+    hoist_interleave,
     fold_batch_norm,
     fold_bias,
     fold_pad,

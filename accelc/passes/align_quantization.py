@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accelc.graph import QUANTIZED, Graph, Layer
+from accelc.graph import JOIN_OPS, QUANTIZED, Graph, Layer
 from accelc.passes.rewrite import Sweep, same_quant
 
 _AFTER = ("reshape", "transpose", "slice", "max_pool", "global_max_pool")
-_BEFORE = ("pad", "concat")
+_BEFORE = ("pad", *JOIN_OPS)
 
 
 def align_quantization(graph: Graph) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accelc.graph import Graph, Layer
+from accelc.graph import JOIN_OPS, Graph, Layer
 from accelc.passes.rewrite import Sweep, same_quant
 
 
@@ -30,7 +30,7 @@ def _simplest(sweep: Sweep, layer: Layer) -> Layer:
 
 
 def _changes_nothing(sweep: Sweep, layer: Layer) -> bool:
-    if layer.op not in ("reshape", "transpose", "slice", "pad", "concat", "requantize") or len(layer.inputs) != 1:
+    if layer.op not in ("reshape", "transpose", "slice", "pad", *JOIN_OPS, "requantize") or len(layer.inputs) != 1:
         return False
     source, output = sweep.tensors[layer.inputs[0]], sweep.tensors[layer.outputs[0]]
     if source.shape != output.shape or not same_quant(source, output):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from accelc.graph import FLOAT, QUANTIZED, RANGE, Graph, Layer, Tensor
+from accelc.graph import FLOAT, JOIN_OPS, QUANTIZED, RANGE, Graph, Layer, Tensor
 from accelc.passes.rewrite import same_quant
 
 # Quantizing commutes with these exactly: they move elements, or (max_pool) select one by order.
@@ -43,14 +43,14 @@ def _forwards(tensors: dict[str, Tensor], layer: Layer) -> None:
     first, *rest = (tensors[n] for n in layer.inputs)
     if first.quant is None or first.dtype not in QUANTIZED or first.data is not None:
         return
-    alike = layer.op == "concat" and all(same_quant(first, other) for other in rest)
+    alike = layer.op in JOIN_OPS and all(same_quant(first, other) for other in rest)
     if layer.op in _SELECT or alike or (layer.op == "pad" and represents(first, layer.attrs["value"])):
         _give(tensors, layer.outputs[0], first)
 
 
 def _backwards(tensors: dict[str, Tensor], layer: Layer) -> list[str]:
     """Return the inputs that may take the output's scale."""
-    if layer.op not in (*_SELECT, "pad", "concat") or tensors[layer.outputs[0]].quant is None:
+    if layer.op not in (*_SELECT, "pad", *JOIN_OPS) or tensors[layer.outputs[0]].quant is None:
         return []
     return [n for n in layer.inputs if _open(tensors[n])]
 

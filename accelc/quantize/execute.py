@@ -65,7 +65,7 @@ def _kind(graph: Graph, layer: Layer, plain: frozenset[str]) -> str:
     """Return how a layer runs: "host", "real" (as the reference evaluates it) or "onnx"."""
     output = layer.outputs[0]
     moved = layer.op in LAYOUT_OPS and (output in plain or graph.tensors[output].dtype not in (FLOAT, *QUANTIZED))
-    return "host" if layer.op == "host" else "real" if layer.op in REAL_OPS or moved else "onnx"
+    return "host" if layer.op == "host" else "real" if layer.op in (*REAL_OPS, "interleave") or moved else "onnx"
 
 
 class _Real:

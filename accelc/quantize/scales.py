@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from accelc.graph import RANGE, WIDE, Array, Graph, Layer, Quant
+from accelc.graph import JOIN_OPS, RANGE, WIDE, Array, Graph, Layer, Quant
 from accelc.quantize.calibrate import Range
 from accelc.quantize.groups import Groups
 
 # Operators whose output holds its input's integers.
-MOVES = ("max_pool", "global_max_pool", "reshape", "transpose", "slice", "pad", "concat", "take")
+MOVES = ("max_pool", "global_max_pool", "reshape", "transpose", "slice", "pad", *JOIN_OPS, "take")
 
 _FULL_RANGE = {"softmax": (0.0, 1.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
@@ -82,7 +82,7 @@ def _join_moved(groups: Groups, fixed: dict[str, Quant], layer: Layer) -> None:
     if output not in groups:
         return
     for name in dict.fromkeys(layer.inputs):
-        if name not in groups or (layer.op == "concat" and groups.root(name) in fixed):
+        if name not in groups or (layer.op in JOIN_OPS and groups.root(name) in fixed):
             continue
         groups.join(name, output)
 

@@ -32,6 +32,7 @@ KERNELS: Mapping[str, Callable[[Call], Array]] = MappingProxyType(
         "lrn": normalize.lrn,
         "softmax": normalize.softmax,
         "concat": layout.concat,
+        "interleave": layout.interleave,
         "slice": layout.slice_,
         "pad": layout.pad,
         "reshape": layout.reshape,

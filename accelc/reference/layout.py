@@ -16,6 +16,21 @@ def concat(call: Call) -> Array:
     return np.concatenate(parts, axis=int(call.attr("axis")))
 
 
+def interleave(call: Call) -> Array:
+    """Input k at every `strides`-th row and column from its start."""
+    result = np.zeros(call.output.shape, call.output.dtype)
+    for index, (start, part) in enumerate(zip(call.attr("starts"), call.operands, strict=True)):
+        result[interleaved(start, call.attr("strides"), part.shape)] = _like_output(call, index)
+    return result
+
+
+def interleaved(start: tuple[int, int], strides: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return where a part of `shape` (N,C,L or N,C,H,W) goes in the result."""
+    rank = len(shape) - 2
+    steps = zip(start[-rank:], strides[-rank:], shape[2:], strict=True)
+    return (slice(None), slice(None), *(slice(a, a + s * (n - 1) + 1, s) for a, s, n in steps))
+
+
 def _like_output(call: Call, index: int) -> Array:
     value, tensor = call.operands[index], call.tensor(index)
     if tensor.dtype == call.output.dtype and same_quant(tensor.quant, call.output.quant):

@@ -10,6 +10,7 @@ import numpy as np
 
 from accelc.graph import Array
 from accelc.isa.real import FUNCTIONS
+from accelc.reference.layout import interleaved
 
 Attrs = Mapping[str, Any]
 
@@ -142,11 +143,19 @@ def _pad(attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Arr
     return found
 
 
+def _interleave(attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    found = np.zeros(shape, operands[0].dtype)
+    for start, part in zip(attrs["starts"], operands, strict=True):
+        found[interleaved(start, attrs["strides"], part.shape)] = part
+    return found
+
+
 MOVES: Mapping[str, Callable[[Attrs, Sequence[Array], tuple[int, ...]], Array]] = MappingProxyType(
     {
         "reshape": lambda _, x, shape: x[0].reshape(shape),
         "transpose": lambda attrs, x, _: np.ascontiguousarray(x[0].transpose(attrs["perm"])),
         "concat": lambda attrs, x, _: np.concatenate(x, attrs["axis"]),
+        "interleave": _interleave,
         "slice": _slice,
         "pad": _pad,
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from accelc.errors import ScheduleError
-from accelc.graph import ELEMENTWISE, TABLE_OPS, Graph, Layer, Tensor, nhwc
+from accelc.graph import ELEMENTWISE, JOIN_OPS, TABLE_OPS, Graph, Layer, Tensor, nhwc
 from accelc.schedule.plain import plain_names, streams
 from accelc.schedule.views import View, plan_views
 
@@ -120,12 +120,12 @@ def _stage(graph: Graph, chain: list[Layer], position: int) -> Stage:
 def _moves_nothing(layer: Layer, views: Mapping[str, View]) -> bool:
     """Return whether the layer's outputs are already where its inputs lie."""
     if layer.op not in ("slice", "reshape", "transpose"):
-        return layer.op == "concat" and not copied_inputs(layer, views)
+        return layer.op in JOIN_OPS and not copied_inputs(layer, views)
     return views[layer.outputs[0]].region == views[layer.inputs[0]].region
 
 
 def copied_inputs(layer: Layer, views: Mapping[str, View]) -> list[str]:
-    """Return the inputs of a concat that do not lie inside its result."""
+    """Return the inputs of a concat or interleave that do not lie inside its result."""
     region = views[layer.outputs[0]].region
     return [name for name in layer.inputs if name not in views or views[name].region != region]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from accelc.graph import REAL_OPS, WIDE, Graph, Layer, Quant, Tensor, nhwc
+from accelc.graph import JOIN_OPS, REAL_OPS, WIDE, Graph, Layer, Quant, Tensor, nhwc
 from accelc.schedule.plain import is_plain, plain_names
 
 PITCH = 4  # a pixel's channels start at a multiple of this many bytes, the array's input granule
@@ -83,7 +83,7 @@ def plan_views(graph: Graph) -> dict[str, View]:
 
     views = {name: own(name) for name in graph.inputs}
     for layer in reversed(graph.layers):
-        if layer.op == "concat" and layer.outputs[0] not in plain:
+        if layer.op in JOIN_OPS and layer.outputs[0] not in plain:
             _place_inputs(graph, layer, views)
     for layer in graph.layers:
         alias = None
@@ -97,17 +97,27 @@ def plan_views(graph: Graph) -> dict[str, View]:
 
 
 def _place_inputs(graph: Graph, layer: Layer, views: dict[str, View]) -> None:
-    """Give each input of a concat that may live there its place inside the result."""
+    """Give each input of a concat or interleave that may live there its place inside the result."""
     out = graph.tensors[layer.outputs[0]]
     whole = views.setdefault(out.name, owned(out))
     producers = graph.producers()
-    at = 0
-    for name in layer.inputs:
+    for index, name in enumerate(layer.inputs):
         part = graph.tensors[name]
         fixed = name in views or name in graph.outputs or layer.inputs.count(name) > 1 or name not in producers
         if not fixed and producers[name].op not in ("host", *REAL_OPS) and _same_bytes(part, out):
-            views[name] = within(whole, part, layer.attrs["axis"], at)
-        at += part.shape[layer.attrs["axis"]]
+            views[name] = joined(graph, layer, whole, index)
+
+
+def joined(graph: Graph, layer: Layer, whole: View, index: int) -> View:
+    """Return where input number `index` of a concat or interleave lies in the result."""
+    part = graph.tensors[layer.inputs[index]]
+    if layer.op == "concat":
+        axis = layer.attrs["axis"]
+        return within(whole, part, axis, sum(graph.tensors[n].shape[axis] for n in layer.inputs[:index]))
+    (top, left), (down, right) = layer.attrs["starts"][index], layer.attrs["strides"]
+    sn, sh, sw = whole.strides
+    offset = whole.offset + top * sh + left * sw
+    return replace(whole, offset=offset, extents=nhwc(part.shape), strides=(sn, sh * down, sw * right))
 
 
 def _same_bytes(a: Tensor, b: Tensor) -> bool:
