@@ -19,13 +19,14 @@ class Attention:
     score: Linear
 
     def weights(self, state: str, name: str) -> str:
-        """Add the softmax over the places, [batch, places]."""
+        """Add the softmax over the places, [batch, 1, places]."""
         net = self.net
         batch, places, _ = net.shape(self.values)
         axis = net.constant(f"{name}/axis", [1])
         query = net.op("Unsqueeze", [self.query(state, f"{name}/query"), axis], f"{name}/query_row")
         seen = net.tanh(net.add(self.keys, query, f"{name}/seen"))
-        return net.softmax(net.reshape(self.score(seen, f"{name}/score"), f"{name}/scores", (batch, places)))
+        scores = net.reshape(self.score(seen, f"{name}/score"), f"{name}/scores", (batch, 1, places))
+        return net.softmax(scores, f"{name}/weights", axis=2)
 
     def soft(self, state: str, name: str) -> str:
         """Add the mean of the values by the weights, [batch, features]."""
@@ -33,20 +34,22 @@ class Attention:
 
     def hard(self, state: str, name: str) -> str:
         """Add the value at the place of the largest weight, [batch, features]."""
-        place = self.net.op("ArgMax", [self.weights(state, name)], f"{name}/place", axis=1, keepdims=1)
+        place = self.net.op("ArgMax", [self.weights(state, name)], f"{name}/place", axis=2, keepdims=0)
         return self.net.op("GatherND", [self.values, place], name, batch_dims=1)
 
 
-def attention(net: Net, name: str, values: str, state: int, width: int) -> Attention:
-    """Make an attention's parameters and its keys, W value, which are the same at every step."""
+def attention(net: Net, name: str, values: str, state: int, width: int, *, gain: float = 3.0) -> Attention:
+    """Make an attention's parameters and its keys, W value, which are the same at every step.
+
+    `gain` is the scale of v; values that differ little need a larger one to be told apart.
+    """
     features = net.shape(values)[2]
     keys = linear(net, f"{name}/key", features, width)(values, f"{name}/keys")
     query = linear(net, f"{name}/query", state, width, bias=False)
-    return Attention(net, values, keys, query, linear(net, f"{name}/score", width, 1, bias=False))
+    return Attention(net, values, keys, query, linear(net, f"{name}/score", width, 1, bias=False, gain=gain))
 
 
 def weighted(net: Net, weights: str, values: str, name: str) -> str:
-    """Add the sum of values [batch, places, features] by weights [batch, places]."""
-    batch, places, features = net.shape(values)
-    row = net.reshape(weights, f"{name}/weights_row", (batch, 1, places))
-    return net.reshape(net.op("MatMul", [row, values], f"{name}/mean"), name, (batch, features))
+    """Add the sum of values [batch, places, features] by weights [batch, 1, places]."""
+    batch, _, features = net.shape(values)
+    return net.reshape(net.op("MatMul", [weights, values], f"{name}/mean"), name, (batch, features))

@@ -16,6 +16,19 @@ _GRU = (
     'EMNLP 2014'
 )
 _WORD_LM = 'Zaremba, Sutskever, Vinyals, "Recurrent neural network regularization", arXiv 2014'
+_SEQ2SEQ = 'Bahdanau, Cho, Bengio, "Neural machine translation by jointly learning to align and translate", ICLR 2015'
+_SHOW_TELL = 'Vinyals et al., "Show and tell: A neural image caption generator", CVPR 2015'
+_ATTEND = 'Xu et al., "Show, attend and tell: Neural image caption generation with visual attention", ICML 2015'
+_VIDEO = 'Yao et al., "Describing videos by exploiting temporal structure", ICCV 2015'
+_VQA = 'Antol et al., "VQA: Visual question answering", ICCV 2015'
+_ASK = (
+    'Xu, Saenko, "Ask, attend and answer: Exploring question-guided spatial attention for visual question answering", '
+    'ECCV 2016'
+)
+_VISUAL7W = 'Zhu et al., "Visual7W: Grounded question answering in images", CVPR 2016'
+_GLIMPSE = 'Mnih, Heess, Graves, Kavukcuoglu, "Recurrent models of visual attention", NIPS 2014'
+_HANDWRITING = 'Graves, "Generating sequences with recurrent neural networks", arXiv 2013'
+_TRANSFORMER = 'Jaderberg, Simonyan, Zisserman, Kavukcuoglu, "Spatial transformer networks", NIPS 2015'
 
 _RNN_ROW, _SPEECH_ROW = "sequence:rnn", "sequence:speech"
 
@@ -36,4 +49,15 @@ ROWS = (
     row("gru", "gru", _GRU, _SPEECH_ROW, kind="GRU"),
     row("gru_linear_before_reset", "gru", _GRU, _SPEECH_ROW, kind="GRU", reset_before=False),
     row("word_lm", "lstm", _WORD_LM, "sequence:word_lm"),
+    row("seq2seq_attention", "attention", _SEQ2SEQ, "translate:seq2seq_attention"),
+    row("image_captioning", "captioning", _SHOW_TELL, "captioning:image_captioning"),
+    row("show_attend_tell", "captioning", _ATTEND, "captioning:show_attend_tell"),
+    row("show_attend_tell_hard", "captioning", _ATTEND, "captioning:show_attend_tell", hard=True),
+    row("video_captioning", "captioning", _VIDEO, "captioning:video_captioning"),
+    row("vqa", "vqa", _VQA, "vqa:vqa"),
+    row("vqa_attention", "vqa", _ASK, "vqa:vqa_attention"),
+    row("vqa_attention_visual7w", "vqa", _VISUAL7W, "vqa:vqa_attention_visual7w"),
+    row("glimpse_rnn", "attention", _GLIMPSE, "glimpse:glimpse_rnn"),
+    row("handwriting", "lstm", _HANDWRITING, "handwriting:handwriting"),
+    row("spatial_transformer", "attention", _TRANSFORMER, "glimpse:spatial_transformer"),
 )
