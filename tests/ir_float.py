@@ -137,7 +137,19 @@ def host(layer: Layer, operands: list[Array]) -> list[Array]:
     return ReferenceEvaluator(model).run(None, dict(zip([i.name for i in model.graph.input], operands, strict=True)))
 
 
+def interleave(layer: Layer, shape: tuple[int, ...], *parts: Array) -> Array:
+    y = np.full(shape, np.nan, np.float32)
+    down, right = layer.attrs["strides"]
+    for (top, left), part in zip(layer.attrs["starts"], parts, strict=True):
+        if len(shape) == 3:
+            y[:, :, left::right] = part
+        else:
+            y[:, :, top::down, left::right] = part
+    return y
+
+
 OPS: Mapping[str, Callable[..., Array]] = {
+    "interleave": interleave,
     "conv": conv,
     "fc": fc,
     "add": lambda layer, shape, a, b: act(layer, a + b),

@@ -190,30 +190,32 @@ def _pad_value(b: Builder, node: Node, x: Tensor) -> float:
 
 
 def depth_to_space(b: Builder, node: Node) -> None:
-    """Blocks of channels spread over positions, as reshape, transpose, reshape."""
-    n, c, h, w = b.shape(node.input(0))
-    size = node.get("blocksize")
-    inner = c // (size * size)
-    if node.get("mode", "DCR") == "DCR":
-        middle, perm = (n, size, size, inner, h, w), (0, 3, 4, 1, 5, 2)
-    else:
-        middle, perm = (n, inner, size, size, h, w), (0, 1, 4, 2, 5, 3)
-    _shuffle(b, node, middle, perm)
+    """Blocks of channels spread over positions: one slice of channels for each place in a block, interleaved."""
+    x, output, size = b.tensor(node.input(0)), moved(b, node), node.get("blocksize")
+    n, c, h, w = x.shape
+    inner, apart = c // (size * size), node.get("mode", "DCR") == "DCR"
+    parts, starts = [], []
+    for place in range(size * size):
+        part = replace(output, name=b.fresh(f"{output.name}/place{place}"), shape=(n, inner, h, w))
+        begin, step = (place * inner, 1) if apart else (place, size * size)
+        attrs = {"starts": (0, begin, 0, 0), "steps": (1, step if inner > 1 else 1, 1, 1)}
+        parts.append(b.emit(node, "slice", (x.name,), part, f"place{place}", **attrs).name)
+        starts.append(divmod(place, size))
+    b.emit(node, "interleave", tuple(parts), output, "join", starts=tuple(starts), strides=(size, size))
 
 
 def space_to_depth(b: Builder, node: Node) -> None:
-    """Blocks of positions gathered into channels, as reshape, transpose, reshape."""
-    n, c, h, w = b.shape(node.input(0))
-    size = node.get("blocksize")
-    _shuffle(b, node, (n, c, h // size, size, w // size, size), (0, 3, 5, 1, 2, 4))
-
-
-def _shuffle(b: Builder, node: Node, middle: tuple[int, ...], perm: tuple[int, ...]) -> None:
-    x, output = b.tensor(node.input(0)), moved(b, node)
-    blocks = b.reshape(node, x, middle, b.fresh(f"{x.name}/blocks"), "blocks")
-    permuted = replace(output, name=b.fresh(f"{output.name}/blocks"), shape=tuple(middle[p] for p in perm))
-    b.emit(node, "transpose", (blocks.name,), permuted, "permute", perm=perm)
-    b.emit(node, "reshape", (permuted.name,), output, "join")
+    """Blocks of positions gathered into channels: one strided slice for each place in a block, side by side."""
+    x, output, size = b.tensor(node.input(0)), moved(b, node), node.get("blocksize")
+    n, c, h, w = x.shape
+    parts = []
+    for place in range(size * size):
+        shape = (n, c, h // size, w // size)
+        part = replace(output, name=b.fresh(f"{output.name}/place{place}"), shape=shape)
+        steps = (1, 1, size if shape[2] > 1 else 1, size if shape[3] > 1 else 1)
+        attrs = {"starts": (0, 0, *divmod(place, size)), "steps": steps}
+        parts.append(b.emit(node, "slice", (x.name,), part, f"place{place}", **attrs).name)
+    b.emit(node, "concat", tuple(parts), output, "join", axis=1)
 
 
 _RENAME = ("a shape computed at run time",)
@@ -234,6 +236,6 @@ LOWERINGS = (
     Lowering("Slice", slice_, ("slice",), ("axes", "ends", "starts"), ("negative steps",), integer=True),
     Lowering("Gather", gather, ("slice", "reshape"), ("axis",), ("indices that are not evenly spaced",), integer=True),
     Lowering("Pad", pad, ("pad", "slice"), ("mode", "pads", "value"), ("mode other than constant",), integer=True),
-    Lowering("DepthToSpace", depth_to_space, ("reshape", "transpose"), ("blocksize", "mode"), integer=True),
-    Lowering("SpaceToDepth", space_to_depth, ("reshape", "transpose"), ("blocksize",), integer=True),
+    Lowering("DepthToSpace", depth_to_space, ("slice", "interleave"), ("blocksize", "mode"), integer=True),
+    Lowering("SpaceToDepth", space_to_depth, ("slice", "concat"), ("blocksize",), integer=True),
 )

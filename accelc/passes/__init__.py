@@ -14,6 +14,7 @@ from accelc.passes.merge_moves import merge_moves
 from accelc.passes.quantize_bias import quantize_bias
 from accelc.passes.remove_dead import remove_dead
 from accelc.passes.remove_noops import remove_noops
+from accelc.passes.split_sliced_conv import split_sliced_conv
 from accelc.passes.spread_quantization import spread_quantization
 
 __all__ = ["PASSES", "align_quantization", "quantize_bias", "simplify", "spread_quantization"]
@@ -25,6 +26,8 @@ PASSES = (
     fold_batch_norm,
     fold_bias,
     fold_pad,
+    split_sliced_conv,
+    fold_batch_norm,
     fuse_activation,
     spread_quantization,
     align_quantization,

@@ -175,6 +175,15 @@ def test_any_transpose_equals_its_steps(data: st.DataObject) -> None:
     np.testing.assert_array_equal(y.reshape(-1), x.transpose(perm).reshape(-1))
 
 
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_channels_that_become_positions_are_computed_in_place(mode: str) -> None:
+    """A convolution before a pixel shuffle becomes one for each place in a block; what follows joins them."""
+    nodes = [
+        node("Conv", "x w b", "c"), node("DepthToSpace", "c", "d", blocksize=2, mode=mode), node("Relu", "d", "y")
+    ]  # fmt: skip
+    assert ops(run(nodes, w=const(12, 4, 3, 3), b=const(12))) == ["conv"] * 4 + ["interleave"]
+
+
 def test_simplifying_twice_changes_nothing() -> None:
     nodes = [
         node("Conv", "x w", "c"),
