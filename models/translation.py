@@ -71,20 +71,23 @@ def style_transform(net: Net, *, size: int = 256) -> None:
     x = net.conv_bn_relu(x, "conv2", net.width(64, 8), 3, stride=2, pad=1)
     x = net.conv_bn_relu(x, "conv3", net.width(128, 8), 3, stride=2, pad=1)
     for index in range(1, blocks + 1):
-        x = _cropped_block(net, x, f"res{index}")
+        x = _cropped_block(net, x, f"res{index}", blocks**-0.5)
     for name, channels in (("up1", 64), ("up2", 32)):
         x = net.conv_transpose(x, name, net.width(channels, 8), 3, stride=2, pad=1, output_pad=1, bias=False)
         x = net.relu(net.batch_norm(x))
-    x = net.tanh(net.conv(x, "conv4", 3, 9, pad=4, gain=0.5))
+    x = net.tanh(net.conv(x, "conv4", 3, 9, pad=4, gain=0.3))
     half = net.constant("half_range", 127.5, "float32")
     net.output(net.add(net.mul(x, half, "scaled"), half, "output"))
 
 
-def _cropped_block(net: Net, x: str, name: str) -> str:
-    """Add two 3x3 convolutions without padding and the middle of the input (supplement, section 1)."""
+def _cropped_block(net: Net, x: str, name: str, gamma: float) -> str:
+    """Add two 3x3 convolutions without padding and the middle of the input (supplement, section 1).
+
+    `gamma` is the scale of the branch, so that all blocks together grow the variance little.
+    """
     _, channels, height, width = net.shape(x)
     y = net.conv_bn_relu(x, f"{name}/a", channels, 3)
-    y = net.conv_bn(y, f"{name}/b", channels, 3)
+    y = net.conv_bn(y, f"{name}/b", channels, 3, gamma=gamma)
     shortcut = net.slice(x, f"{name}/crop", (2, 2), (height - 2, width - 2), (2, 3), (1, 1))
     return net.add(y, shortcut, name)
 

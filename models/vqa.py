@@ -75,10 +75,13 @@ def vqa_attention(net: Net) -> None:
     _, channels, height, rows = net.shape(maps)
     flat = net.reshape(maps, "places", (net.batch, channels, height * rows))
     places = net.transpose(flat, "spatial_features", (0, 2, 1))
-    ask = linear(net, "attention_embedding", channels, width)(places, "asked")
-    evidence = [linear(net, f"evidence{i}", channels, width)(places, f"evidence{i}") for i in (1, 2)]
+    # GoogLeNet's rectified maps have a mean and grow: a quarter of the usual scale makes embeddings of about one
+    asked, *evidence = (
+        linear(net, f"{name}_embedding", channels, width, gain=0.25)(places, name)
+        for name in ("asked", "evidence1", "evidence2")
+    )
     question = _question(net, words, width, steps)
-    alike = net.op("MatMul", [question, net.transpose(ask, "asked_turned", (0, 2, 1))], "correlation")
+    alike = net.op("MatMul", [question, net.transpose(asked, "asked_turned", (0, 2, 1))], "correlation")
     scaled = net.mul(alike, net.constant("correlation_scale", width**-0.5, "float32"), "correlation_scaled")
     hop1 = net.softmax(net.op("ReduceMax", [scaled], "best_word", axes=[1]), "hop1_weights", axis=2)
     flat_question = net.reshape(question, "question_row", (net.batch, steps * width))
