@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from accelc.graph import TABLE_OPS, Graph, Layer
+from accelc.passes.remove_dead import remove_dead
 from accelc.passes.rewrite import Sweep
 
 
@@ -18,7 +19,7 @@ def hoist_interleave(graph: Graph) -> Graph:
             _hoist(sweep, before, layer)
         else:
             sweep.keep(layer)
-    return sweep.result()
+    return remove_dead(sweep.result())  # the joints that were passed
 
 
 def _is_open(sweep: Sweep, name: str) -> bool:
