@@ -108,8 +108,8 @@ def _deep(net: Net, word: str, inputs: tuple[str, str], parts: list[Linear], nam
 def video_captioning(net: Net) -> None:
     """Build the temporal attention (section 3) over 26 frames, each seen by GoogLeNet as 1024 numbers.
 
-    The paper searches the widths at random; 512 for embeddings and 1024 LSTM units are taken, the 12594 words of
-    YouTube2Text and sentences of 16 words. The 3-D convolutions of its other features are left out.
+    Widths and vocabulary are a choice made here: embeddings of 512, 1024 LSTM units, 12594 words (about as many as the
+    YouTube2Text captions have), sentences of 16 words. The 3-D convolutions of the paper's other features are left out.
     """
     words, width, hidden = net.size(12_594, 40), net.size(512, 12), net.size(1024, 16)
     frames, size = net.size(26, 3), net.size(224, 64)

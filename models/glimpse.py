@@ -71,7 +71,7 @@ def spatial_transformer(net: Net) -> None:
     """Build ST-CNN for distorted 28x28 digits (section 4.1, appendix A.4): a CNN finds an affine map and looks through.
 
     Localization: two 5x5 convolutions of 20 maps, each after a 2x2 pooling, and a layer of 20. Classifier: a 9x9 and a
-    7x7 convolution of 32 maps, each with a 2x2 pooling, and a layer of 256, which the paper leaves open.
+    7x7 convolution, each with a 2x2 pooling; their 32 maps and a hidden layer of 256 are a choice made here.
     """
     size = net.size(28, 24)
     image = net.input("image", (1, size, size))

@@ -24,7 +24,8 @@ def cyclegan_generator(net: Net, *, size: int = 256, blocks: int = 9) -> None:
 def resgan(net: Net) -> None:
     """Build a residual generator that restores a degraded 128x128 image.
 
-    The sizes are a usual choice for images of this size: six residual blocks of 256 channels between two halvings.
+    The sizes are a choice made here, those of CycleGAN at this extent: six residual blocks of 256 channels between two
+    halvings; they are not taken from the cited paper.
     """
     size = net.size(128, 32)
     degraded = net.input("degraded", (3, size, size))
