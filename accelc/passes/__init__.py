@@ -8,6 +8,7 @@ from accelc.passes.fold_batch_norm import fold_batch_norm
 from accelc.passes.fold_bias import fold_bias
 from accelc.passes.fold_pad import fold_pad
 from accelc.passes.fuse_activation import fuse_activation
+from accelc.passes.fuse_maps import fuse_maps
 from accelc.passes.hoist_interleave import hoist_interleave
 from accelc.passes.lower_rank import lower_rank
 from accelc.passes.merge_moves import merge_moves
@@ -38,6 +39,7 @@ PASSES = (
     merge_moves,
     remove_dead,
     remove_noops,
+    fuse_maps,
     quantize_bias,
 )
 

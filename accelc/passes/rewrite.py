@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +67,16 @@ class Sweep:
     def private(self, name: str) -> bool:
         """Return whether exactly one layer reads a tensor and it is no graph output."""
         return self._uses[name] == 1 and name not in self.graph.outputs
+
+    def uses(self, name: str) -> int:
+        """Return how many operands and graph outputs a tensor is."""
+        return self._uses[name]
+
+    def recount(self, gone: Iterable[Layer], made: Layer) -> None:
+        """Count operands anew where one layer takes the place of others, which nothing reads any more."""
+        for layer in gone:
+            self._uses.subtract(layer.inputs)
+        self._uses.update(made.inputs)
 
     def constant(self, name: str, data: Array, quant: Quant | None = None) -> str:
         """Add a constant under a fresh name derived from `name`; return that name."""
