@@ -204,27 +204,28 @@ def _divide(a: Array, b: Array) -> Array:
 
 
 def _modulo(a: Array, b: Array) -> Array:
-    """Remainder with the divisor's sign: a - floor(a / b) * b for floats (in float64), exact for integers."""
+    """Remainder with the divisor's sign; exact, as the C library's fmod is."""
     if a.dtype.kind == "f":
-        x, y = a.astype(np.float64), b.astype(np.float64)
-        return np.asarray(x - np.floor(x / y) * y).astype(np.float32)
+        return np.mod(a, b)
     return np.where(b == 0, 0, a.astype(np.int64) % np.where(b == 0, 1, b)).astype(np.int32)
 
 
 def _remainder(a: Array, b: Array) -> Array:
-    """Remainder with the dividend's sign: a - trunc(a / b) * b for floats (in float64), exact for integers."""
+    """Remainder with the dividend's sign, exact."""
     if a.dtype.kind == "f":
-        x, y = a.astype(np.float64), b.astype(np.float64)
-        return np.asarray(x - np.trunc(x / y) * y).astype(np.float32)
+        return np.fmod(a, b)
     return (a.astype(np.int64) - _divide(a, b).astype(np.int64) * b).astype(np.int32)
 
 
 def _shift_left(a: Array, b: Array) -> Array:
-    return (a.astype(np.uint32) << b.astype(np.uint32)).astype(np.int32)
+    """Bits moved left; by 32 or more, or by less than 0, all are lost."""
+    lost = (b < 0) | (b > 31)
+    return np.where(lost, 0, a.astype(np.int64) << np.where(lost, 0, b)).astype(np.int32)
 
 
 def _shift_right(a: Array, b: Array) -> Array:
-    return (a.astype(np.uint32) >> b.astype(np.uint32)).astype(np.int32)
+    """Bits moved right, the sign coming in; by 32 or more, or by less than 0, only the sign is left."""
+    return a >> np.where((b < 0) | (b > 31), 31, b)
 
 
 def _truth(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -307,6 +308,7 @@ _ROWS: tuple[tuple[str, int, int, str, Callable[..., Array]], ...] = (
     ("sigmoid", 1, 12, "float", rounded(sigmoid64)),
     ("erf", 1, 20, "float", rounded(erf64)),
     ("softplus", 1, 20, "float", rounded(_softplus64)),
+    ("to_float16", 1, 1, "float", quiet(lambda x: x.astype(np.float16).astype(np.float32))),
 )
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from accelc.frontend.node import Lowering
-from accelc.frontend.real import elementwise
+from accelc.frontend.real import activation, elementwise, movement
 
 REAL_LOWERINGS: Mapping[tuple[str, str], Lowering] = MappingProxyType(
-    {(entry.domain, entry.op): entry for family in (elementwise,) for entry in family.LOWERINGS}
+    {(entry.domain, entry.op): entry for family in (activation, elementwise, movement) for entry in family.LOWERINGS}
 )
