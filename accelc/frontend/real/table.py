@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from accelc.frontend.node import Lowering
-from accelc.frontend.real import activation, elementwise, movement
+from accelc.frontend.real import activation, elementwise, movement, resize, sample
+
+_FAMILIES = (
+    activation,
+    elementwise,
+    movement,
+    resize,
+    sample,
+)  # fmt: skip
 
 REAL_LOWERINGS: Mapping[tuple[str, str], Lowering] = MappingProxyType(
-    {(entry.domain, entry.op): entry for family in (activation, elementwise, movement) for entry in family.LOWERINGS}
+    {(entry.domain, entry.op): entry for family in _FAMILIES for entry in family.LOWERINGS}
 )
