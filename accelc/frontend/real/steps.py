@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.frontend.builder import Builder
-from accelc.frontend.node import Node
+from accelc.frontend.node import Node, RefusedError
 from accelc.graph import FLOAT, Array, Tensor
 from accelc.isa.real import FUNCTIONS, result_type
 
@@ -156,10 +156,13 @@ class Steps:
         output = self.node.outputs[index] if index < len(self.node.outputs) else ""
         if not output:
             return
-        described = self.b.result(self.node, index)
         name = x if isinstance(x, str) else self.constant(x)
         if self.b.is_constant(name):
             name = self.map("identity", name)
+        try:
+            described = self.b.result(self.node, index)
+        except RefusedError:  # some operators have no shape inference
+            described = self.b.tensor(name)
         self.b.emit(self.node, "reshape", (name,), replace(described, name=output, quant=None), "result")
 
     def finish_as(self, x: str, shape: Sequence[int], dtype: str, index: int = 0) -> None:

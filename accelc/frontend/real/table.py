@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from accelc.frontend.node import Lowering
-from accelc.frontend.real import activation, elementwise, movement, resize, sample
+from accelc.frontend.real import activation, elementwise, matmul, movement, norm, reduce, resize, sample, window
 
 _FAMILIES = (
     activation,
     elementwise,
+    matmul,
     movement,
+    norm,
+    reduce,
     resize,
     sample,
+    window,
 )  # fmt: skip
 
 REAL_LOWERINGS: Mapping[tuple[str, str], Lowering] = MappingProxyType(
