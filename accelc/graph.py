@@ -202,7 +202,8 @@ def verify_quantized(graph: Graph) -> Graph:
         may_be_plain = layer.op in (*REAL_OPS, *LAYOUT_OPS, "host")
         for name in (*layer.inputs[:1], *layer.outputs):
             tensor = graph.tensors[name]
-            if (tensor.dtype == "int32" and name in graph.outputs) or (may_be_plain and tensor.dtype in PLAIN):
+            sums = tensor.dtype == "int32" and (name in graph.outputs or layer.op in ("conv", "fc"))
+            if sums or (may_be_plain and tensor.dtype in PLAIN):
                 continue
             if tensor.dtype not in QUANTIZED or tensor.quant is None or tensor.quant.scale.ndim:
                 raise ModelError(f"layer '{layer.name}': tensor '{name}' is {tensor.dtype}, not quantized per tensor")

@@ -105,9 +105,12 @@ def softmax(b: Builder, node: Node) -> None:
     x, output = b.tensor(node.input(0)), b.result(node)
     rank = len(x.shape)
     axis = node.get("axis", -1 if node.version >= 13 else 1) % max(rank, 1)
-    if node.version >= 13 or prod(x.shape[axis + 1 :]) == 1:
+    alone = node.version >= 13 or prod(x.shape[axis + 1 :]) == 1
+    if alone and (axis == 1 or rank == 1):
         b.emit(node, "softmax", (x.name,), output, axis=axis)
         return
+    if alone and axis != rank - 1:
+        raise node.refuse(f"axis={axis} of rank {rank}", "the channels or the last axis would work")
     matrix = (prod(x.shape[:axis]), prod(x.shape[axis:]))
     flat = b.reshape(node, x, matrix, b.fresh(f"{x.name}/matrix"), "matrix")
     result = Tensor(b.fresh(f"{output.name}/matrix"), matrix)

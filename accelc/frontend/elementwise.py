@@ -14,6 +14,9 @@ _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul"}
 
 def binary(b: Builder, node: Node) -> None:
     """a op b with broadcasting; a constant operand stays a constant."""
+    shape = b.result(node).shape
+    if not any(b.shape(n) == shape for n in node.inputs if not b.is_constant(n)):
+        raise node.refuse("operands neither of which has the result's shape", "one that has would work")
     b.emit(node, _BINARY[node.op], node.inputs, b.result(node), activation=None)
 
 

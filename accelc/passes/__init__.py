@@ -18,7 +18,7 @@ from accelc.passes.remove_noops import remove_noops
 from accelc.passes.split_sliced_conv import split_sliced_conv
 from accelc.passes.spread_quantization import spread_quantization
 
-__all__ = ["PASSES", "align_quantization", "quantize_bias", "simplify", "spread_quantization"]
+__all__ = ["PASSES", "align_quantization", "fuse_maps", "quantize_bias", "simplify", "spread_quantization"]
 
 # In this order: what hides a pattern goes first, what other passes could remove again comes last.
 PASSES = (

@@ -23,12 +23,13 @@ from accelc.graph import (
     Tensor,
     verify_quantized,
 )
-from accelc.passes import align_quantization, quantize_bias
+from accelc.passes import align_quantization, fuse_maps, quantize_bias
 from accelc.quantize.calibrate import ranges
 from accelc.quantize.groups import open_tensors
 from accelc.quantize.islands import stays_plain
 from accelc.quantize.samples import Samples, prepare
 from accelc.quantize.scales import choose, constant_quant
+from accelc.quantize.sums import keep_sums
 
 Calibration = Literal["minmax", "percentile", "entropy"]
 Activations = Literal["uint8", "int8", "int16"]
@@ -53,7 +54,7 @@ def quantize(
     """
     if activations not in QUANTIZED:
         raise InputError(f"activations='{activations}' is unknown; {', '.join(QUANTIZED)} would work")
-    plain = stays_plain(graph)
+    plain = stays_plain(graph, wide=activations == WIDE)
     free = [n for n in open_tensors(graph) if n not in plain]
     runs = prepare(graph, samples, seed) if free or samples is not None else []
     limits = ranges(graph, runs, free, calibration) if free else {}
@@ -61,7 +62,8 @@ def quantize(
     tensors = dict(graph.tensors)
     tensors |= {n: replace(tensors[n], dtype=activations, quant=q) for n, q in chosen.items()}
     described = graph.with_layers(graph.layers, tensors)
-    return verify_quantized(quantize_bias(align_quantization(_with_constants(described, activations))))
+    aligned = quantize_bias(align_quantization(_with_constants(described, activations)))
+    return verify_quantized(fuse_maps(keep_sums(aligned)))
 
 
 def _with_constants(graph: Graph, dtype: str) -> Graph:

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from accelc.frontend.node import Lowering
-from accelc.frontend.real import activation, elementwise, matmul, movement, norm, reduce, resize, sample, window
+from accelc.frontend.real import (
+    activation,
+    elementwise,
+    matmul,
+    movement,
+    norm,
+    recurrent,
+    reduce,
+    resize,
+    sample,
+    window,
+)
 
 _FAMILIES = (
     activation,
@@ -14,6 +25,7 @@ _FAMILIES = (
     matmul,
     movement,
     norm,
+    recurrent,
     reduce,
     resize,
     sample,
