@@ -277,20 +277,21 @@ def describe(tensor: Tensor) -> str:
 def nhwc(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return (batch, height, width, channels) of an activation's ONNX shape; missing extents are 1.
 
-    Rank 1 is one row of channels; rank 2 is (batch, channels); rank 3 is (batch, channels, width).
+    Rank 1 is one row of channels; rank 2 is (batch, channels); rank 3 is (batch, channels, width); of more than four
+    axes the leading ones together are the batch.
     """
-    if len(shape) == 4:
-        n, c, h, w = shape
+    if len(shape) >= 4:
+        (*lead, c, h, w), n = shape, 1
+        for extent in lead:
+            n *= extent
     elif len(shape) == 3:
         (n, c, w), h = shape, 1
     elif len(shape) == 2:
         (n, c), h, w = shape, 1, 1
     elif len(shape) == 1:
         (c,), n, h, w = shape, 1, 1, 1
-    elif not shape:
-        n = c = h = w = 1
     else:
-        raise ModelError(f"an activation of shape {shape} has rank {len(shape)}; ranks 0 to 4 are supported")
+        n = c = h = w = 1
     return n, h, w, c
 
 

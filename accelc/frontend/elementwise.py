@@ -15,9 +15,26 @@ _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul"}
 def binary(b: Builder, node: Node) -> None:
     """a op b with broadcasting; a constant operand stays a constant."""
     shape = b.result(node).shape
-    if not any(b.shape(n) == shape for n in node.inputs if not b.is_constant(n)):
-        raise node.refuse("operands neither of which has the result's shape", "one that has would work")
-    b.emit(node, _BINARY[node.op], node.inputs, b.result(node), activation=None)
+    dynamic = [b.shape(n) for n in node.inputs if not b.is_constant(n)]
+    if shape not in dynamic or not all(_rides(other, shape) for other in dynamic):
+        raise node.refuse(f"operands of shapes {dynamic}", "equal ones, or one with all channels alone, would work")
+    operands = tuple(_ranked(b, name, len(shape)) for name in node.inputs)
+    b.emit(node, _BINARY[node.op], operands, b.result(node), activation=None)
+
+
+def _ranked(b: Builder, name: str, rank: int) -> str:
+    """Return an operand; a constant of several axes gets as many as the result has."""
+    held = b.tensor(name)
+    if held.data is None or not 1 < len(held.shape) < rank or held.quant is not None:
+        return name
+    return b.constant(f"{name}/ranked", held.data.reshape((1,) * (rank - len(held.shape)) + held.shape)).name
+
+
+def _rides(other: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Return whether an operand has the result's shape, or one number for each of its channels."""
+    if other == shape:
+        return True
+    return len(other) == len(shape) > 2 and other[:2] == shape[:2] and all(n == 1 for n in other[2:])
 
 
 def div(b: Builder, node: Node) -> None:

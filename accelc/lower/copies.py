@@ -15,7 +15,7 @@ from accelc.lower.pack import excess, quant_of, stored_constant, stored_table
 from accelc.lower.places import Places
 from accelc.lower.wide import function_table
 from accelc.schedule.stages import Stage, copied_inputs
-from accelc.schedule.views import View, joined, owned, same_quant, strides_by_axis
+from accelc.schedule.views import View, joined, owned, same_quant, strides_of
 
 LINE = 32  # bytes a lookup takes as one pixel when a tile is treated as plain bytes
 FIELD = 65535
@@ -41,8 +41,8 @@ def lower_copy(places: Places, stage: Stage) -> None:
         _join(places, layer, view)
         return
     source = places.graph.tensors[layer.inputs[0]]
-    before, strides = places.views[source.name], strides_by_axis(places.views[source.name], len(source.shape))
-    targets = strides_by_axis(view, len(out.shape))
+    before, strides = places.views[source.name], strides_of(places.views[source.name], source.shape)
+    targets = strides_of(view, out.shape)
     start, into, shape = 0, 0, out.shape
     if layer.op == "slice":
         start = sum(s * k for s, k in zip(strides, layer.attrs["starts"], strict=True))
@@ -87,8 +87,7 @@ def _join(places: Places, layer: Layer, view: View) -> None:
             continue
         part, place = graph.tensors[name], joined(graph, layer, view, index)
         source = _constant(places, name) if part.data is not None else places.views[name]
-        rank = len(part.shape)
-        steps = zip(part.shape, strides_by_axis(source, rank), strides_by_axis(place, rank), strict=True)
+        steps = zip(part.shape, strides_of(source, part.shape), strides_of(place, part.shape), strict=True)
         change = _requantizing(places, layer, name)
         loops = [*(Loop(*s) for s in steps), _element(view)]
         _move(places, places.address(source), places.address(place), loops, change)

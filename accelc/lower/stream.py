@@ -16,7 +16,7 @@ from accelc.lower.places import Places
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import Operand, StreamCall
 from accelc.schedule.plain import row_major
-from accelc.schedule.views import strides_by_axis
+from accelc.schedule.views import strides_of
 
 MOST_WORK = 1 << 40  # lane operations that a stream's word can state
 
@@ -117,7 +117,7 @@ def _stored(places: Places, name: str) -> Operand:
     address = places.address(view)
     if view.plain:
         return Operand(address, tensor.dtype, tensor.shape, row_major(tensor.shape, 4))
-    strides = tuple(strides_by_axis(view, len(tensor.shape)))
+    strides = tuple(strides_of(view, tensor.shape))
     if tensor.quant is None:
         return Operand(address, tensor.dtype, tensor.shape, strides)
     scale, zero = float(tensor.quant.scale), int(tensor.quant.zero_point)

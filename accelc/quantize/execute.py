@@ -11,9 +11,9 @@ from onnx.reference import ReferenceEvaluator
 
 from accelc.arithmetic import dequantize_array, quantize_array
 from accelc.graph import FLOAT, LAYOUT_OPS, QUANTIZED, REAL_OPS, Array, Graph, Layer
+from accelc.isa.evaluate import evaluate
 from accelc.quantize.float_graph import to_float_onnx
 from accelc.quantize.islands import stays_plain
-from accelc.reference.real import evaluate
 
 Values = dict[str, Array]
 

@@ -11,10 +11,10 @@ import numpy as np
 from accelc.arithmetic import dequantize_array, quantize_array
 from accelc.errors import InputError, ModelError, UnsupportedError
 from accelc.graph import LAYOUT_OPS, PLAIN, REAL_OPS, TABLE_OPS, WIDE, Array, Graph, Layer, verify_quantized
+from accelc.isa.evaluate import evaluate
 from accelc.reference import conv, elementwise, layout, normalize, pool, table, wide
 from accelc.reference.call import Call
 from accelc.reference.host import host
-from accelc.reference.real import evaluate
 
 Mode = Literal["float32", "fixed"]
 

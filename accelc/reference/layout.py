@@ -6,6 +6,7 @@ import numpy as np
 
 from accelc.arithmetic import dequantize_array, quantize_array
 from accelc.graph import WIDE, Array, Layer, Quant
+from accelc.isa.evaluate import interleaved
 from accelc.reference.call import Call
 from accelc.reference.wide import function
 
@@ -22,13 +23,6 @@ def interleave(call: Call) -> Array:
     for index, (start, part) in enumerate(zip(call.attr("starts"), call.operands, strict=True)):
         result[interleaved(start, call.attr("strides"), part.shape)] = _like_output(call, index)
     return result
-
-
-def interleaved(start: tuple[int, int], strides: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Return where a part of `shape` (N,C,L or N,C,H,W) goes in the result."""
-    rank = len(shape) - 2
-    steps = zip(start[-rank:], strides[-rank:], shape[2:], strict=True)
-    return (slice(None), slice(None), *(slice(a, a + s * (n - 1) + 1, s) for a, s, n in steps))
 
 
 def _like_output(call: Call, index: int) -> Array:

@@ -23,7 +23,8 @@ class View:
     """A tensor's place: the region (named by the tensor that owns it), an offset, and byte strides of n, h and w.
 
     Channels are adjacent; an element takes `element_bytes` (1, 2 for int16, 4 for raw accumulators). A `plain` tensor
-    lies in row-major order: one pixel of all its elements.
+    lies in row-major order: one pixel of all its elements. A pixel of a `shared`
+    one holds channels of other tensors too.
     """
 
     region: str
@@ -32,6 +33,7 @@ class View:
     strides: tuple[int, int, int]
     element_bytes: int = 1
     plain: bool = False
+    shared: bool = False
 
     @property
     def pitch(self) -> int:
@@ -44,7 +46,7 @@ class View:
         n, h, w, c = self.extents
         sn, sh, sw = self.strides
         tight = sw == round_up(c * self.element_bytes, PITCH)
-        return tight and (h == 1 or sh == w * sw) and (n == 1 or sn == h * w * sw)
+        return tight and not self.shared and (h == 1 or sh == w * sw) and (n == 1 or sn == h * w * sw)
 
     @property
     def bytes(self) -> int:
@@ -125,15 +127,27 @@ def _same_bytes(a: Tensor, b: Tensor) -> bool:
 
 
 def strides_by_axis(view: View, rank: int) -> list[int]:
-    """Return the byte stride of each ONNX axis."""
+    """Return the byte stride of each ONNX axis (of up to four; see `strides_of`)."""
     n, h, w = view.strides
     return {4: [n, view.element_bytes, h, w], 3: [n, view.element_bytes, w], 2: [n, view.element_bytes]}.get(
         rank, [view.element_bytes] * rank
     )
 
 
+def strides_of(view: View, shape: tuple[int, ...]) -> list[int]:
+    """Return the byte stride of each ONNX axis of a tensor of `shape`; leading axes share the batch."""
+    if len(shape) <= 4:
+        return strides_by_axis(view, len(shape))
+    strides = strides_by_axis(view, 4)
+    for extent in reversed(shape[1:-3]):
+        strides.insert(0, strides[0] * extent)
+    return strides
+
+
 def from_axes(view: View, shape: tuple[int, ...], strides: list[int], offset: int) -> View | None:
     """Return a view of `shape` with a stride per ONNX axis, or None if its channels would not be adjacent."""
+    if len(shape) > 4:
+        return None
     n, h, w, c = nhwc(shape)
     by_axis = dict(zip({4: "nchw", 3: "ncw", 2: "nc", 1: "c", 0: ""}[len(shape)], strides, strict=True))
     if c > 1 and by_axis.get("c", view.element_bytes) != view.element_bytes:
@@ -141,13 +155,16 @@ def from_axes(view: View, shape: tuple[int, ...], strides: list[int], offset: in
     sw = by_axis.get("w", round_up(c * view.element_bytes, PITCH)) if w > 1 else round_up(c * view.element_bytes, PITCH)
     sh = by_axis["h"] if h > 1 else w * sw
     sn = by_axis["n"] if n > 1 else h * sh
-    return replace(view, offset=view.offset + offset, extents=(n, h, w, c), strides=(sn, sh, sw))
+    shared = view.shared or c != view.extents[3]
+    return replace(view, offset=view.offset + offset, extents=(n, h, w, c), strides=(sn, sh, sw), shared=shared)
 
 
 def within(whole: View, part: Tensor, axis: int, at: int) -> View:
     """Return the view of `part` inside `whole`, starting at index `at` of an ONNX axis."""
     strides = strides_by_axis(whole, len(part.shape))
-    return replace(whole, offset=whole.offset + at * strides[axis], extents=nhwc(part.shape))
+    extents = nhwc(part.shape)
+    shared = whole.shared or extents[3] != whole.extents[3]
+    return replace(whole, offset=whole.offset + at * strides[axis], extents=extents, shared=shared)
 
 
 def alias_of(graph: Graph, layer: Layer, views: Mapping[str, View]) -> View | None:
@@ -158,7 +175,7 @@ def alias_of(graph: Graph, layer: Layer, views: Mapping[str, View]) -> View | No
     view = views[source.name]
     if is_plain(out):
         return view if view.plain and layer.op == "reshape" else None
-    strides = strides_by_axis(view, len(source.shape))
+    strides = strides_of(view, source.shape)
     if layer.op == "slice":
         offset = sum(s * k for s, k in zip(strides, layer.attrs["starts"], strict=True))
         steps = [s * k for s, k in zip(strides, layer.attrs["steps"], strict=True)]
@@ -169,7 +186,9 @@ def alias_of(graph: Graph, layer: Layer, views: Mapping[str, View]) -> View | No
 
 
 def _reshaped(view: View, before: tuple[int, ...], after: tuple[int, ...], strides: list[int]) -> View | None:
-    """A reshape moves nothing when it only adds or drops axes of extent 1."""
+    """A reshape moves nothing when it only adds or drops axes of extent 1, or joins or splits the batch."""
+    if min(len(before), len(after)) >= 4 and before[-3:] == after[-3:]:
+        return view
     real = [(extent, stride) for extent, stride in zip(before, strides, strict=True) if extent > 1]
     if [extent for extent, _ in real] != [extent for extent in after if extent > 1]:
         return None

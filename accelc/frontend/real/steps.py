@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelc.frontend.builder import Builder
+from accelc.frontend.builder import Builder, real
 from accelc.frontend.node import Node, RefusedError
 from accelc.graph import FLOAT, Array, Tensor
+from accelc.isa.evaluate import evaluate
 from accelc.isa.real import FUNCTIONS, result_type
 
 Value = str | float | int | npt.NDArray[Any]
@@ -174,5 +175,14 @@ class Steps:
     def _emit(
         self, op: str, names: Sequence[str], shape: tuple[int, ...], dtype: str, part: str = "", **attrs: Any
     ) -> str:
+        if op != "contract" and all(self.b.is_constant(n) for n in names):
+            return self._folded(op, names, shape, attrs)
         name = self.b.fresh(f"{self.node.name}/{part or op}")
         return self.b.emit(self.node, op, tuple(names), Tensor(name, tuple(shape), dtype), part or op, **attrs).name
+
+    def _folded(self, op: str, names: Sequence[str], shape: tuple[int, ...], attrs: Mapping[str, Any]) -> str:
+        """Return the constant result of a layer whose operands are constant."""
+        values = [real(self.b.tensor(n)) for n in names]
+        held = [v.astype(np.float32 if v.dtype.kind == "f" else np.int32) for v in values]
+        made = evaluate(op, attrs, held, shape)
+        return self.constant(made.astype(np.int64) if made.dtype.kind in "iu" else made)

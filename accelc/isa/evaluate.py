@@ -1,4 +1,4 @@
-"""Layers of 32-bit numbers: functions of elements, reductions, sums of products, selections."""
+"""Layers on 32-bit numbers as whole arrays: functions of elements, reductions, sums of products, selections, moves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from accelc.graph import Array
 from accelc.isa.real import FUNCTIONS
-from accelc.reference.layout import interleaved
 
+Array = npt.NDArray[Any]
 Attrs = Mapping[str, Any]
 
 
@@ -141,6 +141,13 @@ def _pad(attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Arr
     found = np.full(shape, attrs["value"], x.dtype)
     found[tuple(slice(b, b + n) for b, n in zip(attrs["begin"], x.shape, strict=True))] = x
     return found
+
+
+def interleaved(start: tuple[int, int], strides: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return where a part of `shape` (N,C,L or N,C,H,W) goes in the result."""
+    rank = len(shape) - 2
+    steps = zip(start[-rank:], strides[-rank:], shape[2:], strict=True)
+    return (slice(None), slice(None), *(slice(a, a + s * (n - 1) + 1, s) for a, s, n in steps))
 
 
 def _interleave(attrs: Attrs, operands: Sequence[Array], shape: tuple[int, ...]) -> Array:
