@@ -8,6 +8,7 @@ from types import MappingProxyType
 from accelc.frontend.node import Lowering
 from accelc.frontend.real import (
     activation,
+    control,
     elementwise,
     matmul,
     movement,
@@ -21,6 +22,7 @@ from accelc.frontend.real import (
 
 _FAMILIES = (
     activation,
+    control,
     elementwise,
     matmul,
     movement,
@@ -30,7 +32,7 @@ _FAMILIES = (
     resize,
     sample,
     window,
-)  # fmt: skip
+)
 
 REAL_LOWERINGS: Mapping[tuple[str, str], Lowering] = MappingProxyType(
     {(entry.domain, entry.op): entry for family in _FAMILIES for entry in family.LOWERINGS}
