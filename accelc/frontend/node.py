@@ -100,6 +100,8 @@ class Lowering:
     @property
     def unit(self) -> str:
         """Return where its layers run: `array`, `vector`, or `compiler` for what vanishes at compile time."""
+        if "host" in self.layers:
+            return "host"
         if {"conv", "fc"} & set(self.layers):
             return "array"
         return "vector" if self.layers else "compiler"

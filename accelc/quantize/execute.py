@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import onnx
 import onnxruntime as ort
-from onnx.reference import ReferenceEvaluator
 
 from accelc.arithmetic import dequantize_array, quantize_array
-from accelc.graph import FLOAT, LAYOUT_OPS, QUANTIZED, REAL_OPS, Array, Graph, Layer
+from accelc.graph import FLOAT, LAYOUT_OPS, PLAIN, QUANTIZED, REAL_OPS, Array, Graph, Layer
 from accelc.isa.evaluate import evaluate
+from accelc.isa.hostops import run_node
 from accelc.quantize.float_graph import to_float_onnx
 from accelc.quantize.islands import stays_plain
 
@@ -116,11 +116,10 @@ class _Host:
         self._model = onnx.load_model_from_string(self._layer.attrs["model"])
 
     def run(self, values: Values) -> Values:
-        operands = (values[n] for n in self._layer.inputs)
-        feeds = {i.name: v for i, v in zip(self._model.graph.input, operands, strict=True)}
-        names = [o.name for o in self._model.graph.output]
-        results = ReferenceEvaluator(self._model).run(names, feeds)
-        return {n: rounded(self._graph, n, r) for n, r in zip(self._layer.outputs, results, strict=True)}
+        names, tensors = self._layer.outputs, self._graph.tensors
+        results = run_node(self._model, [values[n] for n in self._layer.inputs], [tensors[n].shape for n in names])
+        kinds = [tensors[n].dtype if tensors[n].dtype in PLAIN else FLOAT for n in names]
+        return {n: rounded(self._graph, n, r.astype(k)) for n, r, k in zip(names, results, kinds, strict=True)}
 
 
 _STEPS: Mapping[str, Callable[[Graph], _Real | _Segment | _Host]] = {"real": _Real, "onnx": _Segment, "host": _Host}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from accelc.frontend.host import HOST_LOWERINGS
 from accelc.frontend.node import Lowering
 from accelc.frontend.real import (
     activation,
@@ -35,5 +36,5 @@ _FAMILIES = (
 )
 
 REAL_LOWERINGS: Mapping[tuple[str, str], Lowering] = MappingProxyType(
-    {(entry.domain, entry.op): entry for family in _FAMILIES for entry in family.LOWERINGS}
+    {(e.domain, e.op): e for e in (*(e for family in _FAMILIES for e in family.LOWERINGS), *HOST_LOWERINGS)}
 )
