@@ -73,7 +73,8 @@ def test_tiny_keeps_the_operators(name: str) -> None:
     """What works on the tiny network has met every operator of the full one."""
     tiny, full = models.outline(name, tiny=True), models.outline(name)
     assert operators(tiny) == operators(full)
-    assert models.describe(name, tiny=True)["params"] < models.describe(name)["params"] / 10  # type: ignore[operator]
+    small, large = (int(models.describe(name, tiny=t)["params"]) for t in (True, False))
+    assert small < large / 10 or not large
 
 
 @pytest.mark.parametrize("name", NAMES)
