@@ -7,6 +7,7 @@ from accelc.passes.align_quantization import align_quantization
 from accelc.passes.fold_batch_norm import fold_batch_norm
 from accelc.passes.fold_bias import fold_bias
 from accelc.passes.fold_pad import fold_pad
+from accelc.passes.follow_real import follow_real
 from accelc.passes.fuse_activation import fuse_activation
 from accelc.passes.fuse_maps import fuse_maps
 from accelc.passes.hoist_interleave import hoist_interleave
@@ -39,6 +40,7 @@ PASSES = (
     merge_moves,
     remove_dead,
     remove_noops,
+    follow_real,
     fuse_maps,
     quantize_bias,
 )

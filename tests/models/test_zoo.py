@@ -28,6 +28,10 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from nodes(body)
 
 
+# Distances between colors 0 to 255 in units of their deviation, 13, and the kernels that are their exponentials.
+UNSCALED = ("alike/", "bilateral", "spatial")
+
+
 def in_range(model: onnx.ModelProto) -> None:
     """Fail on a tensor that is not finite, that vanished or exploded, and on one class taking all.
 
@@ -41,7 +45,7 @@ def in_range(model: onnx.ModelProto) -> None:
         if name in axes:
             np.testing.assert_allclose(values.sum(axis=axes[name]), 1, rtol=1e-4)
             assert values.max() < 0.99, name
-        elif values.size > 1:
+        elif values.size > 1 and not name.startswith(UNSCALED):
             assert 1e-2 < values.std() < 1e2, f"{name} has a standard deviation of {values.std()}"
 
 
@@ -93,7 +97,8 @@ def test_a_seed_fixes_every_byte(name: str) -> None:
     """The same seed gives the same file, another seed other weights."""
     first = models.build(name, tiny=True, seed=3).SerializeToString(deterministic=True)
     assert first == models.build(name, tiny=True, seed=3).SerializeToString(deterministic=True)
-    assert first != models.build(name, tiny=True, seed=4).SerializeToString(deterministic=True)
+    other = models.build(name, tiny=True, seed=4).SerializeToString(deterministic=True)
+    assert (first != other) == bool(models.describe(name)["params"])
 
 
 def test_batch_reaches_inputs_and_outputs() -> None:
