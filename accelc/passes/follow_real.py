@@ -49,7 +49,7 @@ def _mapped(sweep: Sweep, layer: Layer) -> Layer:
     names = list(layer.inputs)
 
     def constant(value: float) -> int:
-        names.append(sweep.constant(f"{layer.name}/number", np.asarray(value, np.float32)))
+        names.append(sweep.constant(f"{layer.name}/number", np.full(1, value, np.float32)))
         return -len(names)  # a constant's index is known once all are there: see `_placed`
 
     if layer.op in ELEMENTWISE:
