@@ -134,3 +134,29 @@ def _zero_padding(net: Net, x: str, block: Block, channels: int) -> str:
         return x
     x = net.slice(x, f"{block.name}/shortcut_slice", (0, 0), (height, width), (2, 3), (block.stride, block.stride))
     return net.pad(x, f"{block.name}/shortcut_pad", (0, 0, 0, 0), (0, channels - old, 0, 0))
+
+
+def wide_resnet_cifar(net: Net, *, depth: int, factor: int) -> None:
+    """Build a wide residual network for 32x32 images: normalization and ReLU in front of each convolution.
+
+    `depth` = 6n + 4 layers of 16, 32, 64 channels times `factor` (Zagoruyko, Komodakis, table 1).
+    """
+    size, n = net.size(32, 16), 1 if net.tiny else (depth - 4) // 6
+    gamma = 1 / math.sqrt(3 * n)
+    x = net.conv(net.input("input", (3, size, size)), "conv1", net.width(16, 4), 3, pad=1, bias=False)
+    for stage in range(3):
+        channels = net.width((16 << stage) * factor, 32)
+        for index in range(n):
+            x = _preactivated(net, x, f"group{stage + 1}_{index + 1}", channels, 2 if stage and not index else 1, gamma)
+    x = net.relu(net.batch_norm(x, "last/bn"), "last/relu")
+    net.output(net.softmax(net.fc(net.global_avg_pool(x, "pool"), "fc", 10, gain=1.0), "prob"))
+
+
+def _preactivated(net: Net, x: str, name: str, channels: int, stride: int, gamma: float) -> str:
+    y = net.relu(net.batch_norm(x, f"{name}/bn1"), f"{name}/relu1")
+    shortcut = x
+    if net.channels(x) != channels or stride > 1:
+        shortcut = net.conv(y, f"{name}/shortcut", channels, 1, stride=stride, bias=False, gain=1.0)
+    z = net.conv_bn_relu(y, f"{name}/3x3_a", channels, 3, stride=stride, pad=1)
+    z = net.conv(net.dropout(z, ratio=0.3), f"{name}/3x3_b", channels, 3, pad=1, bias=False, gain=math.sqrt(2) * gamma)
+    return net.add(z, shortcut, f"{name}/add")

@@ -13,6 +13,15 @@ _RESNEXT = 'Xie, Girshick, Dollar, Tu, He, "Aggregated residual transformations 
 _WIDE = 'Zagoruyko, Komodakis, "Wide residual networks", BMVC 2016'
 _CS231N = 'Li, Karpathy, Johnson, "CS231n: Convolutional neural networks for visual recognition", Stanford 2016'
 
+_BN = (
+    'Ioffe, Szegedy, "Batch normalization: Accelerating deep network training by reducing internal covariate shift", '
+    'ICML 2015'
+)
+_RETHINKING = 'Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016'
+_INCEPTION_V4 = (
+    'Szegedy et al., "Inception-v4, Inception-ResNet and the impact of residual connections on learning", AAAI 2017'
+)
+
 _BASIC, _BOTTLENECK, _CIFAR = "resnet:resnet_basic", "resnet:resnet_bottleneck", "resnet:resnet_cifar"
 
 ROWS = (
@@ -27,6 +36,12 @@ ROWS = (
     row("vgg19", "vgg", _VGG, "vgg:vgg", config="E"),
     row("nin", "nin", _NIN, "nin:nin"),
     row("googlenet", "inception", _GOOGLENET, "googlenet:googlenet"),
+    row("bn_inception", "inception", _BN, "inception:bn_inception"),
+    row("inception_v2", "inception", _RETHINKING, "inception:inception_v3", v2=True),
+    row("inception_v3", "inception", _RETHINKING, "inception:inception_v3"),
+    row("inception_v4", "inception", _INCEPTION_V4, "inception:inception_v4"),
+    row("inception_resnet_v1", "inception", _INCEPTION_V4, "inception:inception_resnet", v2=False),
+    row("inception_resnet_v2", "inception", _INCEPTION_V4, "inception:inception_resnet", v2=True),
     row("plain34", "resnet", _RESNET, "resnet:plain34"),
     row("resnet18", "resnet", _RESNET, _BASIC, blocks=(2, 2, 2, 2)),
     row("resnet34", "resnet", _RESNET, _BASIC, blocks=(3, 4, 6, 3)),
@@ -39,5 +54,10 @@ ROWS = (
         "resnext50_32x4d", "resnet", _RESNEXT, _BOTTLENECK,
         blocks=(3, 4, 6, 3), groups=32, width_factor=2, stride_in_3x3=True,
     ),
+    row(
+        "resnext101_32x8d", "resnet", _RESNEXT, _BOTTLENECK,
+        blocks=(3, 4, 23, 3), groups=32, width_factor=4, stride_in_3x3=True,
+    ),
+    row("wrn_28_10", "resnet", _WIDE, "resnet:wide_resnet_cifar", depth=28, factor=10),
     row("wide_resnet50_2", "resnet", _WIDE, _BOTTLENECK, blocks=(3, 4, 6, 3), width_factor=2, stride_in_3x3=True),
 )  # fmt: skip

@@ -30,7 +30,7 @@ def nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 # Distances between colors 0 to 255 in units of their deviation, and kernels that are their exponentials; boxes in
 # pixels, and class scores that are products of probabilities; one number seen at every place.
-UNSCALED = ("alike/", "bilateral", "spatial", "detect", "boxes", "decoded", "rois", "nms", "scores", "up_fc7")
+UNSCALED = ("alike/", "bilateral", "spatial", "detect", "boxes", "decoded", "rois", "nms", "scores", "up_fc7", "rpn")
 
 
 def in_range(model: onnx.ModelProto) -> None:
