@@ -27,9 +27,11 @@ CHIP = "edge"
 SHAPING: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "AffineGrid": (1,), "BlackmanWindow": (0,), "CenterCropPad": (1,), "Col2Im": (1, 2), "Compress": (1,),
-        "ConstantOfShape": (0,), "CumSum": (1,), "Expand": (1,), "HammingWindow": (0,), "HannWindow": (0,),
-        "If": (0,), "Loop": (0, 1), "MaxUnpool": (2,), "NonMaxSuppression": (2, 3, 4), "OneHot": (1,),
-        "Pad": (1, 2, 3), "Range": (0, 1, 2), "ReduceL1": (1,), "ReduceL2": (1,), "ReduceLogSum": (1,),
+        "ConstantOfShape": (0,), "ConvInteger": (1, 2, 3), "CumSum": (1,), "DequantizeLinear": (1, 2),
+        "Expand": (1,), "HammingWindow": (0,), "HannWindow": (0,), "If": (0,), "Loop": (0, 1),
+        "MatMulInteger": (1, 2, 3), "MaxUnpool": (2,), "NonMaxSuppression": (2, 3, 4), "OneHot": (1,),
+        "Pad": (1, 2, 3), "QLinearConv": (1, 2, 3, 4, 5, 6, 7, 8), "QLinearMatMul": (1, 2, 3, 4, 5, 6, 7),
+        "QuantizeLinear": (1, 2), "Range": (0, 1, 2), "ReduceL1": (1,), "ReduceL2": (1,), "ReduceLogSum": (1,),
         "ReduceLogSumExp": (1,), "ReduceMax": (1,), "ReduceMean": (1,), "ReduceMin": (1,), "ReduceProd": (1,),
         "ReduceSum": (1,), "ReduceSumSquare": (1,), "Reshape": (1,), "Resize": (1, 2, 3), "Slice": (1, 2, 3, 4),
         "Split": (1,), "SplitToSequence": (1,), "Squeeze": (1,), "Tile": (1, 2), "TopK": (1,), "Trilu": (1,),
@@ -89,7 +91,7 @@ class Rep(BackendRep):
         return {t.name for t in self._model.graph.initializer}
 
     def _program(self, arrays: Mapping[str, Array]) -> Program:
-        fixed = {n: arrays[n] for n in self._shaping if n in arrays}
+        fixed = {n: a for n, a in arrays.items() if n in self._shaping or not a.size}
         key = (
             tuple((n, a.shape) for n, a in arrays.items()),
             tuple((n, a.tobytes()) for n, a in fixed.items()),

@@ -208,6 +208,8 @@ def space_to_depth(b: Builder, node: Node) -> None:
     """Blocks of positions gathered into channels: one strided slice for each place in a block, side by side."""
     x, output, size = b.tensor(node.input(0)), moved(b, node), node.get("blocksize")
     n, c, h, w = x.shape
+    if node.get("mode", "DCR") != "DCR":
+        raise node.refuse(f"mode={node.get('mode')}", "DCR would work")
     parts = []
     for place in range(size * size):
         shape = (n, c, h // size, w // size)

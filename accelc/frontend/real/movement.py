@@ -270,6 +270,16 @@ def compress(b: Builder, node: Node) -> None:
     s.finish_as(picked, s.shape(picked), s.dtype(picked))
 
 
+def space_to_depth(b: Builder, node: Node) -> None:
+    """Blocks of positions gathered into channels, places first (DCR) or channels first (CRD)."""
+    s = Steps(b, node)
+    x, size = node.input(0), node.get("blocksize")
+    n, c, h, w = s.shape(x)
+    blocks = s.reshape(x, (n, c, h // size, size, w // size, size))
+    order = (0, 3, 5, 1, 2, 4) if node.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    s.finish(s.reshape(s.transpose(blocks, order), (n, c * size * size, h // size, w // size)))
+
+
 def center_crop_pad(b: Builder, node: Node) -> None:
     """The middle of x, cut off or padded with zeros to a constant shape."""
     s = Steps(b, node)
@@ -302,5 +312,6 @@ LOWERINGS = (
     Lowering("EyeLike", eye_like, ("map",), ("dtype", "k")),
     Lowering("ReverseSequence", reverse_sequence, ("map", "gather", "transpose"), ("batch_axis", "time_axis")),
     Lowering("Compress", compress, ("take",), _INDEX, ("a condition computed at run time",)),
+    Lowering("SpaceToDepth", space_to_depth, ("reshape", "transpose"), ("blocksize", "mode")),
     Lowering("CenterCropPad", center_crop_pad, ("take",), ("axes",), ("a shape computed at run time",)),
 )

@@ -158,12 +158,15 @@ class Steps:
         if not output:
             return
         name = x if isinstance(x, str) else self.constant(x)
-        if self.b.is_constant(name):
-            name = self.map("identity", name)
         try:
             described = self.b.result(self.node, index)
         except RefusedError:  # some operators have no shape inference
             described = self.b.tensor(name)
+        value = self.value(name)
+        if value is not None:
+            data = value.astype(described.dtype)
+            self.b.tensors[output] = replace(described, name=output, quant=None, data=data)
+            return
         self.b.emit(self.node, "reshape", (name,), replace(described, name=output, quant=None), "result")
 
     def finish_as(self, x: str, shape: Sequence[int], dtype: str, index: int = 0) -> None:
