@@ -270,6 +270,16 @@ def compress(b: Builder, node: Node) -> None:
     s.finish_as(picked, s.shape(picked), s.dtype(picked))
 
 
+def dropout(b: Builder, node: Node) -> None:
+    """The operand itself, and a mask of ones: inference drops nothing."""
+    s = Steps(b, node)
+    if node.input(2) and bool(b.require(node, 2, "training mode").reshape(())):
+        raise node.refuse("training_mode=1", "inference would work")
+    s.finish(node.input(0))
+    if node.output(1):
+        s.finish(np.ones(s.shape(node.input(0)), np.int64), 1)
+
+
 def space_to_depth(b: Builder, node: Node) -> None:
     """Blocks of positions gathered into channels, places first (DCR) or channels first (CRD)."""
     s = Steps(b, node)
@@ -312,6 +322,7 @@ LOWERINGS = (
     Lowering("EyeLike", eye_like, ("map",), ("dtype", "k")),
     Lowering("ReverseSequence", reverse_sequence, ("map", "gather", "transpose"), ("batch_axis", "time_axis")),
     Lowering("Compress", compress, ("take",), _INDEX, ("a condition computed at run time",)),
+    Lowering("Dropout", dropout, ("reshape",), ("ratio", "seed"), ("training_mode=1",)),
     Lowering("SpaceToDepth", space_to_depth, ("reshape", "transpose"), ("blocksize", "mode")),
     Lowering("CenterCropPad", center_crop_pad, ("take",), ("axes",), ("a shape computed at run time",)),
 )

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelc.errors import ModelError
 from accelc.frontend.builder import Builder, real
-from accelc.frontend.node import Node, RefusedError
+from accelc.frontend.node import Node
 from accelc.graph import FLOAT, Array, Tensor
 from accelc.isa.evaluate import evaluate
 from accelc.isa.real import FUNCTIONS, result_type
@@ -160,7 +161,7 @@ class Steps:
         name = x if isinstance(x, str) else self.constant(x)
         try:
             described = self.b.result(self.node, index)
-        except RefusedError:  # some operators have no shape inference
+        except ModelError:  # some operators have no shape inference
             described = self.b.tensor(name)
         value = self.value(name)
         if value is not None:
