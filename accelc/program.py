@@ -127,8 +127,8 @@ class Program:
     layer_of: npt.NDArray[np.int32]
     regions: tuple[Region, ...] = ()
     hosts: tuple[HostCall, ...] = ()
-    streams: tuple[StreamCall, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    streams: tuple[StreamCall, ...] = ()
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:

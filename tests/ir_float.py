@@ -13,6 +13,7 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 
 from accelc.graph import RANGE, Graph, Layer, Tensor
+from accelc.isa.evaluate import evaluate
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +25,12 @@ def execute(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     for layer in graph.layers:
         operands = [values[n] for n in layer.inputs]
         outputs = [graph.tensors[n] for n in layer.outputs]
-        results = host(layer, operands) if layer.op == "host" else [OPS[layer.op](layer, outputs[0].shape, *operands)]
+        if layer.op == "host":
+            results = host(layer, operands)
+        elif layer.op in OPS:
+            results = [OPS[layer.op](layer, outputs[0].shape, *operands)]
+        else:
+            results = [evaluate(layer.op, layer.attrs, operands, outputs[0].shape)]
         for tensor, value in zip(outputs, results, strict=True):
             assert value.shape == tensor.shape, (layer.name, value.shape, tensor.shape)
             values[tensor.name] = on_grid(value.astype(np.float32), tensor)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from accelc.errors import InputError, IsaError, ProgramError
 from accelc.isa import Queue, by_name, encode, make
-from accelc.program import HostCall, LayerInfo, Port, Program, Region
+from accelc.program import VERSION, HostCall, LayerInfo, Port, Program, Region
 from accelc.program_file import SECTIONS, chunks, parse
 from accelc.program_text import DATA_LINE_BYTES, assemble_program, disassemble_program
 from tests.conftest import Golden
@@ -81,7 +81,7 @@ def forged(section: str, change: Callable[[bytes], bytes]) -> bytes:
         at = start + len(body)
         table += struct.pack("<16sQQII", name.encode(), at, len(content), zlib.crc32(content), 0)
         body += content
-    head = struct.pack("<8sIIQII", b"ACCELNPU", 2, len(SECTIONS), start + len(body), zlib.crc32(table), 0)
+    head = struct.pack("<8sIIQII", b"ACCELNPU", VERSION, len(SECTIONS), start + len(body), zlib.crc32(table), 0)
     return (head + table).ljust(start, b"\0") + body
 
 

@@ -19,11 +19,24 @@ def as_plain(graph: Graph) -> Graph:
 
     The model's own types of its inputs and outputs are kept in `Graph.io_types`.
     """
-    integer = {n for layer in graph.layers if layer.op not in _FREE for n in (*layer.inputs, *layer.outputs)}
+    touched = {n for layer in graph.layers if layer.op not in _FREE for n in (*layer.inputs, *layer.outputs)}
+    integer = _joined(graph, touched)
     tensors = {n: t if n in integer or t.quant is not None else _plain(t) for n, t in graph.tensors.items()}
     _check(graph, tensors)
     io = {n: graph.tensors[n].dtype for n in (*graph.inputs, *graph.outputs) if tensors[n] is not graph.tensors[n]}
     return replace(graph, tensors=tensors, io_types=io)
+
+
+def _joined(graph: Graph, names: set[str]) -> set[str]:
+    """Return tensors and those of bytes that moves join with them or with a tensor that has a scale."""
+    found = names | {n for n, t in graph.tensors.items() if t.quant is not None}
+    before = -1
+    while before != (before := len(found)):
+        for layer in graph.layers:
+            group = {*layer.inputs, *layer.outputs}
+            if layer.op in LAYOUT_OPS and group & found:
+                found |= {n for n in group if n and graph.tensors[n].dtype in BYTES}
+    return found
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from tests.frontend.real.agree import agree
 def model(*nodes: tuple[str, str, str]) -> onnx.ModelProto:
     made = [helper.make_node(op, inputs.split(), [output]) for op, inputs, output in nodes]
     values = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 3]) for n in "ab"]
-    graph = helper.make_graph(made, "test", values, [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 3])])
+    result = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 3])
+    graph = helper.make_graph(made, "test", values, [result])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 

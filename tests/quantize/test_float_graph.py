@@ -55,11 +55,11 @@ def test_a_tensor_with_a_scale_is_rounded_to_it() -> None:
 
 
 def test_host_layers_run_between_the_others() -> None:
-    nodes = [node("Relu", "x", "r"), node("Erf", "r", "e"), node("Add", "e x", "y")]
-    built = model(nodes, {"x": (1, 6)})
+    nodes = [node("Relu", "x", "r"), node("DFT", "r", "e", axis=1), node("Relu", "e", "y")]
+    built = model(nodes, {"x": (1, 6, 1)}, opset=17, out_shape=[1, 6, 2])
     graph = simplify(import_onnx(built, allow_host=True))
     assert "host" in {layer.op for layer in graph.layers}
-    x = np.random.default_rng(3).normal(size=(1, 6)).astype(np.float32)
+    x = np.random.default_rng(3).normal(size=(1, 6, 1)).astype(np.float32)
     np.testing.assert_allclose(
         FloatRunner(graph, ("y",)).run({"x": x})["y"], ReferenceEvaluator(built).run(None, {"x": x})[0], rtol=1e-5
     )

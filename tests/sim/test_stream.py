@@ -1,0 +1,195 @@
+"""Streams: operations on 32-bit numbers equal their definitions, operands are read and written where they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from accelc.arithmetic import dequantize_array, quantize_array
+from accelc.chip import load_chip
+from accelc.compiler import Options, compile_stages
+from accelc.errors import ProgramError
+from accelc.graph import Quant
+from accelc.isa.evaluate import evaluate
+from accelc.isa.real import FUNCTIONS, REDUCTIONS, UPDATES
+from accelc.isa.stream import Demand, demand, stream
+from accelc.program import Operand
+from accelc.program_records import check_program
+from accelc.run import run_compiled
+from accelc.sim.kernels.real import OPERATIONS
+from accelc.sim.stream import read_operand, write_operand
+
+Array = npt.NDArray[Any]
+
+
+def numbers(rng: np.random.Generator, shape: tuple[int, ...], kind: str, strange: bool = False) -> Array:
+    if kind == "i":
+        return rng.integers(-(1 << 31), 1 << 31, shape).astype(np.int32)
+    x = np.asarray(rng.standard_normal(shape) * rng.choice([0.1, 1, 30]), np.float32)
+    if strange and x.size:
+        x.reshape(-1)[rng.integers(0, x.size)] = rng.choice([np.nan, np.inf, -np.inf, 0.0])
+    return x
+
+
+def same(op: str, attrs: dict[str, Any], operands: list[Array], shape: tuple[int, ...]) -> None:
+    with np.errstate(all="ignore"):
+        expected = evaluate(op, attrs, operands, shape)
+    found = OPERATIONS[op](attrs, operands, shape)
+    assert found.shape == expected.shape, (op, attrs)
+    assert found.dtype == expected.dtype, (op, attrs)
+    np.testing.assert_array_equal(found, expected, str((op, attrs)))
+
+
+def test_reductions_equal_their_definition() -> None:
+    """In every bit, along any axes, with equal extremes and what is no number."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        shape = tuple(rng.integers(1, 6, rng.integers(1, 5)).tolist())
+        axes = tuple(sorted(rng.choice(len(shape), rng.integers(1, len(shape) + 1), replace=False).tolist()))
+        fn = str(rng.choice(REDUCTIONS))
+        x = numbers(rng, shape, str(rng.choice(["f", "i"])), strange=not fn.startswith("arg"))
+        if fn.startswith("arg"):
+            x = np.round(x / max(abs(int(np.max(np.abs(x.astype(float)))) // 2), 1)).astype(x.dtype)
+        made = tuple(1 if a in axes else n for a, n in enumerate(shape))
+        same("reduce", {"fn": fn, "axes": axes}, [x], made)
+
+
+def test_contractions_equal_their_definition() -> None:
+    """Batch letters, letters of one operand alone, summed ones, in any order; integers wrap."""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        extents = {c: int(rng.integers(1, 5)) for c in "abcdef"}
+        left = "".join(rng.permutation(list("abcdef"))[: rng.integers(1, 5)])
+        right = "".join(rng.permutation(list("abcdef"))[: rng.integers(1, 5)])
+        both = "".join(dict.fromkeys(left + right))
+        result = "".join(rng.permutation([c for c in both if rng.random() < 0.6]))
+        kind = str(rng.choice(["f", "i"]))
+        operands = [numbers(rng, tuple(extents[c] for c in names), kind) for names in (left, right)]
+        same("contract", {"equation": f"{left},{right}->{result}"}, operands, tuple(extents[c] for c in result))
+
+
+def test_selections_equal_their_definition() -> None:
+    """Tables with gaps, indices from the end and beyond it, joins in order."""
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        shape = tuple(rng.integers(1, 5, rng.integers(1, 4)).tolist())
+        kind = str(rng.choice(["f", "i"]))
+        x = numbers(rng, shape, kind)
+        tables = [None if rng.random() < 0.4 else rng.integers(-1, n, rng.integers(1, 6)).tolist() for n in shape]
+        goal = tuple(n if t is None else len(t) for n, t in zip(shape, tables, strict=True))
+        same("take", {"tables": tables, "value": 3.0}, [x], goal)
+        index = rng.integers(-shape[0] - 2, shape[0] + 2, (2, 3)).astype(np.int32)
+        same("gather", {}, [x, index], (2, 3, *shape[1:]))
+        updates = numbers(rng, (2, 3, *shape[1:]), kind)
+        same("scatter", {"fn": str(rng.choice(UPDATES))}, [x, index, updates], shape)
+
+
+def test_chains_of_functions_equal_their_definition() -> None:
+    """Blocks do not show: a chain over many elements equals it over all at once."""
+    rng = np.random.default_rng(3)
+    names = [n for n, f in FUNCTIONS.items() if f.operands == 1 and f.result in ("same", "float") and n != "to_int"]
+    for _ in range(60):
+        x, y = numbers(rng, (700, 101), "f", strange=True), numbers(rng, (101,), "f")
+        first, second = (str(rng.choice(names)) for _ in range(2))
+        steps = ((first, 0), ("mul", 2, 1), (second, 3), ("where", 0, 4, 1))
+        same("map", {"steps": steps}, [x, y], (700, 101))
+
+
+@pytest.mark.parametrize("stored", ["uint8", "int8", "int16", "float32", "int32"])
+def test_operands_are_read_and_written_as_their_tensors_lie(stored: str) -> None:
+    """Strided, with scale and zero point; what is written equals QuantizeLinear, and nothing beside it changes."""
+    rng = np.random.default_rng(4)
+    dram = rng.integers(0, 256, 4096).astype(np.uint8)
+    size = np.dtype(stored).itemsize
+    zero = 0 if stored == "int16" else 5
+    operand = Operand(64, stored, (3, 4, 2), (200, 40, 2 * size), 0.25, zero)
+    values = (rng.standard_normal((3, 4, 2)) * 20).astype(np.int32 if stored == "int32" else np.float32)
+    before = dram.copy()
+    write_operand(dram, operand, values)
+    found = read_operand(dram, operand)
+    if stored in ("float32", "int32"):
+        expected: Array = values
+    else:
+        quant = Quant.per_tensor(0.25, zero)
+        expected = dequantize_array(quantize_array(values, quant, stored), quant)
+    np.testing.assert_array_equal(found, expected)
+    assert np.count_nonzero(before != dram) <= values.size * size
+    grid = np.add.outer(np.add.outer(np.arange(3) * 200, np.arange(4) * 40), np.arange(2) * 2 * size)
+    places = set((64 + np.add.outer(grid, np.arange(size))).reshape(-1).tolist())
+    assert set(np.flatnonzero(before != dram).tolist()) <= places
+
+
+def test_demand_by_hand() -> None:
+    """Work and bytes of four operations."""
+    steps = {"steps": (("add", 0, 1), ("exp", 2))}
+    # 6 elements, a sum (1) and an exponential (8) each; 24 + 12 bytes in, 24 out
+    assert demand("map", steps, [((2, 3), 4), ((3,), 4)], ((2, 3), 4), 1 << 16) == Demand(54, 36, 24)
+    found = demand("contract", {"equation": "ij,jk->ik"}, [((2, 8), 4), ((8, 3), 4)], ((2, 3), 4), 1 << 16)
+    assert (found.work, found.read_bytes, found.write_bytes) == (2 * 2 * 8 * 3, 64 + 96, 24)
+    # Neither operand fits half of 64 bytes: the larger comes in ceil(96 / 32) = 3 pieces, the smaller for each.
+    small = demand("contract", {"equation": "ij,jk->ik"}, [((2, 8), 4), ((8, 3), 4)], ((2, 3), 4), 64)
+    assert small.read_bytes == 96 + 3 * 64
+    taken = demand("take", {}, [((100, 10), 1)], ((5, 10), 1), 0)
+    assert (taken.work, taken.read_bytes, taken.write_bytes) == (50, 50, 50)
+
+
+def test_cycles_by_hand() -> None:
+    """The slower of lanes and DRAM, after an access to a closed row."""
+    chip = load_chip("edge")
+    c = chip.timing
+    first = c.dma_issue_cycles + c.dram_activate_cycles + c.dram_access_cycles + c.vector_latency
+    assert stream.clauses["cycles"](c, 10 * c.vector_lanes, 1, 1) == (first + max(10, 2 * c.dram_burst_cycles), 0, 0)
+    bursts = 2 * c.dram_burst_cycles * 100
+    assert stream.clauses["cycles"](c, 1, 100 * c.dram_burst_bytes, 100 * c.dram_burst_bytes) == (first + bursts, 0, 0)
+
+
+def compiled(precision: str = "int8") -> Any:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    rng = np.random.default_rng(6)
+    weights = {"w": (16, 3, 3, 3), "v": (8, 16, 3, 3)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], pads=[1] * 4), helper.make_node("Exp", ["a"], ["b"]),
+        helper.make_node("Transpose", ["b"], ["t"], perm=[0, 2, 3, 1]), helper.make_node("Sqrt", ["t"], ["c"]),
+        helper.make_node("Transpose", ["c"], ["d"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["d", "v"], ["y"], pads=[1] * 4),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "mixed", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 8, 8, 8])],
+        [numpy_helper.from_array((rng.standard_normal(s) * 0.1).astype(np.float32), n) for n, s in weights.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return compile_stages(model, "edge", Options(precision=precision))
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_integer_and_32_bit_layers_meet_in_one_network(precision: str) -> None:
+    """Bit for bit the reference, whichever layers are on the array."""
+    done = compiled(precision)
+    run = run_compiled(done)
+    assert run.check.mismatches == 0
+    assert run.check.elements >= 512
+    on_array = any(layer.macs for layer in done.finished.layers)
+    assert on_array == (precision == "int8")
+
+
+def test_damaged_streams_are_refused() -> None:
+    """An unknown operation or function, and an operand outside DRAM."""
+    from dataclasses import replace
+
+    program = compiled().finished
+    call = program.streams[0]
+    wrong = [
+        replace(call, op="fly"),
+        replace(call, attrs={"steps": [["fly", 0]]}),
+        replace(call, output=replace(call.output, address=program.dram_bytes)),
+        replace(call, output=replace(call.output, stored="text")),
+    ]
+    for broken in wrong:
+        with pytest.raises(ProgramError, match="stream"):
+            check_program(replace(program, streams=(broken, *program.streams[1:])))
