@@ -127,7 +127,7 @@ def yolo_v2(net: Net) -> None:
     passed = net.op("SpaceToDepth", [_dark(net, skip, "conv21", 64, 1)], "reorg", blocksize=2)
     x = _dark(net, net.concat([passed, x], "passthrough"), "conv22", 1024, 3)
     classes = net.size(20, 4)
-    x = net.output(net.conv(x, "conv23", len(_ANCHORS_V2) * (5 + classes), 1, gain=0.5), "output")
+    x = net.output(net.conv(x, "conv23", len(_ANCHORS_V2) * (5 + classes), 1, gain=0.1), "output")
     boxes, scores = _anchored(net, x, "detect", _ANCHORS_V2, classes, stride=32, unit=32.0, exclusive=True)
     _suppressed(net, boxes, scores, score=0.1)
 
@@ -187,7 +187,7 @@ def yolo_v3(net: Net) -> None:
             x = _dark(net, x, f"scale{scale}/reduce{step}", width, 1)
             branch = x if step == 2 else ""
             x = _dark(net, x, f"scale{scale}/expand{step}", 2 * width, 3)
-        output = net.conv(x, f"scale{scale}/output", 3 * (5 + classes), 1, gain=0.5)
+        output = net.conv(x, f"scale{scale}/output", 3 * (5 + classes), 1, gain=0.1)
         net.output(output)
         found.append(_anchored(net, output, f"detect{scale}", anchors, classes, stride=stride, unit=1.0,
                                exclusive=False))  # fmt: skip

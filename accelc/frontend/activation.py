@@ -12,6 +12,8 @@ from accelc.frontend.builder import Builder
 from accelc.frontend.node import Lowering, Node
 from accelc.graph import Tensor
 
+MOST_CLASSES = 4096  # of more, hardly a share reaches 1/256, the least that 8 bits tell from 0
+
 _PLAIN = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 
 
@@ -105,6 +107,8 @@ def softmax(b: Builder, node: Node) -> None:
     x, output = b.tensor(node.input(0)), b.result(node)
     rank = len(x.shape)
     axis = node.get("axis", -1 if node.version >= 13 else 1) % max(rank, 1)
+    if x.quant is None and rank and x.shape[axis] > MOST_CLASSES:
+        raise node.refuse(f"{x.shape[axis]} classes in 8 bits", f"up to {MOST_CLASSES} would work")
     alone = node.version >= 13 or prod(x.shape[axis + 1 :]) == 1
     if alone and (axis == 1 or rank == 1):
         b.emit(node, "softmax", (x.name,), output, axis=axis)

@@ -116,7 +116,7 @@ def _stored(places: Places, name: str) -> Operand:
     tensor, view = places.graph.tensors[name], places.views[name]
     address = places.address(view)
     if view.plain:
-        return Operand(address, tensor.dtype, tensor.shape, row_major(tensor.shape, 4))
+        return Operand(address, tensor.dtype, tensor.shape, view.steps or row_major(tensor.shape, 4))
     strides = tuple(strides_of(view, tensor.shape))
     if tensor.quant is None:
         return Operand(address, tensor.dtype, tensor.shape, strides)

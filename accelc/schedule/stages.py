@@ -119,9 +119,10 @@ def _stage(graph: Graph, chain: list[Layer], position: int) -> Stage:
 
 def _moves_nothing(layer: Layer, views: Mapping[str, View]) -> bool:
     """Return whether the layer's outputs are already where its inputs lie."""
-    if layer.op not in ("slice", "reshape", "transpose"):
+    if layer.op not in ("slice", "reshape", "transpose", "take"):
         return layer.op in JOIN_OPS and not copied_inputs(layer, views)
-    return views[layer.outputs[0]].region == views[layer.inputs[0]].region
+    source = views.get(layer.inputs[0])
+    return source is not None and views[layer.outputs[0]].region == source.region
 
 
 def copied_inputs(layer: Layer, views: Mapping[str, View]) -> list[str]:

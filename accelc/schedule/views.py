@@ -34,6 +34,7 @@ class View:
     element_bytes: int = 1
     plain: bool = False
     shared: bool = False
+    steps: tuple[int, ...] = ()  # of a plain tensor that does not own its region: bytes from element to element by axis
 
     @property
     def pitch(self) -> int:
@@ -78,7 +79,9 @@ def same_quant(a: Quant | None, b: Quant | None) -> bool:
 
 def plan_views(graph: Graph) -> dict[str, View]:
     """Return the view of every activation: concat inputs lie in the result, slices and reshapes over their source."""
-    plain = plain_names(graph)
+    from accelc.schedule.plain_views import plain_alias  # it makes views
+
+    plain, consumers = plain_names(graph), graph.consumers()
 
     def own(name: str) -> View:
         return (owned_plain if name in plain else owned)(graph.tensors[name])
@@ -90,7 +93,8 @@ def plan_views(graph: Graph) -> dict[str, View]:
     for layer in graph.layers:
         alias = None
         if layer.outputs[0] not in views and layer.outputs[0] not in graph.outputs:
-            alias = alias_of(graph, layer, views)
+            readers = consumers[layer.outputs[0]]
+            alias = alias_of(graph, layer, views) or plain_alias(graph, layer, views, readers, plain)
         if alias is not None:
             views[layer.outputs[0]] = alias
         for name in layer.outputs:
@@ -174,7 +178,7 @@ def alias_of(graph: Graph, layer: Layer, views: Mapping[str, View]) -> View | No
     source, out = graph.tensors[layer.inputs[0]], graph.tensors[layer.outputs[0]]
     view = views[source.name]
     if is_plain(out):
-        return view if view.plain and layer.op == "reshape" else None
+        return view if view.plain and layer.op == "reshape" and not view.steps else None
     strides = strides_of(view, source.shape)
     if layer.op == "slice":
         offset = sum(s * k for s, k in zip(strides, layer.attrs["starts"], strict=True))
