@@ -10,8 +10,8 @@ each queue and the tokens waited for, and from nothing else.
 * Only instructions earlier in the program that the clock does not cover can be hazards; each is compared byte by byte.
 * In DRAM the bytes are exactly those moved: strided transfers that interleave share none. On chip they are the range
   from the first to the last byte or word, as the `touches` clauses give it; act and wgt may be one scratchpad.
-* A host call reads and writes the tensors of its ports. Inputs are in place before the program starts, and outputs are
-  read after `halt`, which waits for everything.
+* A host call reads and writes the tensors of its ports, a stream those of its operands. Inputs are in place before the
+  program starts, and outputs are read after `halt`, which waits for everything.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, Space, by_name
 from accelc.isa.encoding import decode_queues, decode_waits
-from accelc.program import Port, Program
+from accelc.program import Operand, Port, Program
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import NEVER
 from accelc.sim.jit import entry, kernel
@@ -168,7 +168,7 @@ def _accesses(program: Program, chip: Chip, opcodes: Ints) -> Ints:
         space = np.where(space == Space.WGT, Space.ACT, space)
     found = np.column_stack([at, space, first, end, write, runs])
     calls = _host_accesses(program, opcodes, rows)
-    both = np.concatenate([found, calls]).astype(np.int64)
+    both = np.concatenate([found, calls, _stream_accesses(program, opcodes, rows)]).astype(np.int64)
     return np.ascontiguousarray(both[np.argsort(both[:, AT], kind="stable")])
 
 
@@ -183,9 +183,29 @@ def _host_accesses(program: Program, opcodes: Ints, rows: Ints) -> Ints:
     return np.array(found, np.int64).reshape(-1, ACCESS_WIDTH)
 
 
+def _stream_accesses(program: Program, opcodes: Ints, rows: Ints) -> Ints:
+    """Return the accesses of streams, each operand as the range from its first to its last byte."""
+    found = []
+    for i in np.flatnonzero(opcodes == by_name("stream").opcode).tolist():
+        index = int(rows[i, 0])
+        if index >= len(program.streams):
+            raise MachineError(f"instruction {i} names stream {index}; the program has {len(program.streams)}")
+        call = program.streams[index]
+        found += [_operand_access(i, operand, 0) for operand in call.inputs]
+        found.append(_operand_access(i, call.output, 1))
+    return np.array(found, np.int64).reshape(-1, ACCESS_WIDTH)
+
+
+def _operand_access(at: int, operand: Operand, write: int) -> list[int]:
+    reach = sum((n - 1) * s for n, s in zip(operand.shape, operand.strides, strict=True))
+    length = reach + np.dtype(operand.stored).itemsize
+    first = operand.address
+    return [at, Space.DRAM, first, first + length, write, first, 1, 0, 1, 0, length]
+
+
 def _port_access(at: int, port: Port, write: int) -> list[int]:
     n, h, w, c = port.extents
-    held, first = c * (4 if port.stored == "int32" else 1), port.address
+    held, first = c * np.dtype(port.stored).itemsize, port.address
     end = first + port.bytes - port.pitch + held if port.bytes else first
     return [at, Space.DRAM, first, end, write, first, n * h * w, port.pitch, 1, 0, held]
 

@@ -9,7 +9,7 @@ from accelc.chip import load_chip
 from accelc.chip.model import shipped
 from accelc.compiler import Compiled, Options, compile_stages
 from accelc.run import run_compiled
-from tests.networks import CLASSIFIERS
+from tests.networks import CLASSIFIERS, REST
 
 OTHERS = tuple(name for name in shipped() if name != "edge")  # test_tiny runs every network on edge
 
@@ -27,6 +27,14 @@ def test_every_network_runs_bit_for_bit_on_every_chip(name: str, chip: str) -> N
     result = run.result
     assert sum(result.stalls.values()) == result.cycles >= result.lower_bound_cycles > 0
     assert result.energy_j > 0
+
+
+@pytest.mark.parametrize(("name", "chip"), [(name, OTHERS[k % len(OTHERS)]) for k, name in enumerate(REST)])
+def test_the_other_networks_run_bit_for_bit_on_one_chip_each(name: str, chip: str) -> None:
+    """Each of the networks beyond classification meets one other chip, and each chip several of them."""
+    run = run_compiled(compiled_for(name, chip))
+    assert run.check.elements > 0
+    assert run.check.mismatches == 0
 
 
 MAPPINGS = [(chip, dataflow) for chip in shipped() for dataflow in load_chip(chip).array.dataflows]

@@ -11,7 +11,7 @@ import pytest
 import accelc
 from accelc.compiler import Options, compile_stages
 from accelc.run import run_compiled
-from tests.networks import CLASSIFIERS
+from tests.networks import CLASSIFIERS, REST
 
 CHIPS = ("edge", "gemmini")
 
@@ -28,6 +28,19 @@ def test_every_network_runs_bit_for_bit_on_the_default_chip(name: str) -> None:
     assert result.dram_read_bytes + result.dram_write_bytes == sum(layer.dram_bytes for layer in result.layers)
     assert result.accuracy is not None
     assert all(ratio > 10 for ratio in result.accuracy.outputs.values()), "a quantized output resembles the float one"
+
+
+@pytest.mark.parametrize("name", REST)
+def test_every_other_network_runs_bit_for_bit_on_the_default_chip(name: str) -> None:
+    """Detection, segmentation, sequences, generation: arrays, 32-bit streams and the host together."""
+    run = run_compiled(compile_stages(name, "edge", Options(tiny=True)))
+    assert run.check.elements > 0
+    assert run.check.mismatches == 0
+    result = run.result
+    assert sum(result.stalls.values()) == result.cycles >= result.lower_bound_cycles
+    assert result.energy_j > 0
+    assert result.dram_read_bytes + result.dram_write_bytes == sum(layer.dram_bytes for layer in result.layers)
+    assert result.accuracy is not None
 
 
 @pytest.mark.parametrize("activations", ["uint8", "int8"])

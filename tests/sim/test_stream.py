@@ -178,6 +178,24 @@ def test_integer_and_32_bit_layers_meet_in_one_network(precision: str) -> None:
     assert on_array == (precision == "int8")
 
 
+def test_what_uses_a_streams_result_waits_for_it() -> None:
+    """Without its tokens the load after a stream would read what is not there yet, and the checker says so."""
+    from dataclasses import replace
+
+    from accelc.errors import MachineError
+    from accelc.isa import Queue
+    from accelc.isa.encoding import decode, encode
+    from accelc.sim.hazards import check_hazards
+
+    done = compiled()
+    check_hazards(done.finished, done.chip)
+    words = decode(done.finished.words)
+    last = max(k for k, word in enumerate(words) if word.instruction.name == "stream")
+    bare = [w if k <= last else replace(w, wait=dict(w.wait) | {Queue.VECTOR: 0}) for k, w in enumerate(words)]
+    with pytest.raises(MachineError, match=r"hazard.*stream"):
+        check_hazards(replace(done.finished, words=encode(bare)), done.chip)
+
+
 def test_damaged_streams_are_refused() -> None:
     """An unknown operation or function, and an operand outside DRAM."""
     from dataclasses import replace
