@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,52 +10,16 @@ import numpy.typing as npt
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnx.backend.test.case.node import collect_testcases
 from onnx.backend.test.case.test_case import TestCase
 
 from accelc.backend import AccelcBackend
 from accelc.errors import AccelcError
-from accelc.frontend.real.table import REAL_LOWERINGS
-from accelc.frontend.table import EXPANSIONS, LOWERINGS
+from accelc.frontend.conformance import CLAIMED, cases, reason
 
 Array = npt.NDArray[Any]
 
-CLAIMED = {op for domain, op in (*LOWERINGS, *REAL_LOWERINGS, *EXPANSIONS) if not domain}
-
-# Names of tests (regular expressions) that are refused, with the reason; one that passes fails the test below.
-REFUSED = {
-    r".*(FLOAT8|FLOAT4|INT4|INT2|e4m3|e5m2|uint4|int4|uint2|int2|float4).*": "float8 and types of less than 8 bits",
-    r".*to_BFLOAT16.*|.*_BFLOAT16_.*": "bfloat16",
-    r"test_equal_string.*": "text",
-    r"test_identity_(sequence|opt)|test_if_opt|test_loop1._seq.*": "sequences and optional values",
-    r"test_batchnorm_.*training_mode|test_training_dropout.*": "training",
-    r"test_not_\dd": "opset 1; 7 and newer are supported",
-    r"test_scan_sum": "Scan of opset 8",
-    r".*(_tri[lu]_zero|_zero_size_splits.*|_start_out_of_bounds)": "tensors without elements",
-    r".*(_allowzero_reordered|_non_reduced_axis_zero)": "tensors without elements",
-    r"test_gridsample_volumetric.*": "images of three dimensions",
-}
 # Results of a size that depends on values have a fixed maximum: what lies beyond is filled with -1.
 FILLED = {"NonMaxSuppression", "NonZero"}
-
-
-@cache
-def cases() -> dict[str, TestCase]:
-    """Return the tests of one node of a claimed operator, by name."""
-    found = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the expected values are computed here, with overflows
-        collected = collect_testcases(None)
-    for case in collected:
-        nodes = [] if case.model is None else case.model.graph.node
-        if len(nodes) == 1 and nodes[0].domain in ("", "ai.onnx") and nodes[0].op_type in CLAIMED:
-            found[case.name] = case
-    return found
-
-
-def reason(name: str) -> str | None:
-    """Return why a test is expected to be refused."""
-    return next((why for pattern, why in REFUSED.items() if re.fullmatch(pattern, name)), None)
 
 
 def arrays(values: Any) -> list[Array]:
