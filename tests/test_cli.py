@@ -303,10 +303,10 @@ class TestBadModels:
         assert "constant" in message
 
     def test_a_layer_that_fits_no_tile(self, accelc: CommandLine) -> None:
-        onnx.save(model([node("Softmax", "x")], {"x": [1, 100_000]}), "wide.onnx")
+        onnx.save(model([node("MaxPool", "x", kernel_shape=[200, 200])], {"x": [1, 64, 200, 200]}), "wide.onnx")
         Path("small.toml").write_text(edited_chip(("bytes = 524288", "bytes = 16384")))
         message = accelc.refused("compile", "wide.onnx", "--chip", "small.toml")
-        assert "'softmax_y' (softmax" in message
+        assert "'maxpool_y' (max_pool" in message
         assert "has 16384" in message
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE, JOIN_OPS, TABLE_OPS, Graph, Layer, Tensor, nhwc
-from accelc.schedule.plain import plain_names, streams
+from accelc.schedule.plain import is_plain, streams
 from accelc.schedule.views import View, plan_views
 
 MAC_OPS = ("conv", "fc")
@@ -113,7 +113,8 @@ def _stage(graph: Graph, chain: list[Layer], position: int) -> Stage:
         return Stage("tile", first, tuple(chain[1:]), position, first.inputs[0])
     if first.op in VECTOR_OPS:
         return Stage("tile", None, tuple(chain), position, main_input(graph, first))
-    kind = "host" if first.op == "host" else "stream" if streams(first, plain_names(graph)) else "copy"
+    near = frozenset(n for n in (*first.inputs, *first.outputs) if n and is_plain(graph.tensors[n]))
+    kind = "host" if first.op == "host" else "stream" if streams(first, near) else "copy"
     return Stage(kind, None, (first,), position, next(iter(first.inputs), ""))
 
 
