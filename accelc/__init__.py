@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from accelc.comparison.collect import compare
     from accelc.comparison.model import Comparison
     from accelc.errors import AccelcError
+    from accelc.loop import Steps, sampler
     from accelc.run import Run
 
 __version__ = "0.1.0"
 
-__all__ = ["AccelcError", "Chip", "Comparison", "Program", "Run", "compare", "compile", "load_chip"]
+__all__ = ["AccelcError", "Chip", "Comparison", "Program", "Run", "Steps", "compare", "compile", "load_chip", "sampler"]
 
 # Loaded on first use: importing accelc, or asking the command line for help, must not import onnx and numba.
 _HOME = {
@@ -30,9 +31,11 @@ _HOME = {
     "Comparison": "accelc.comparison.model",
     "Program": "accelc.api",
     "Run": "accelc.run",
+    "Steps": "accelc.loop",
     "compare": "accelc.comparison.collect",
     "compile": "accelc.api",
     "load_chip": "accelc.chip",
+    "sampler": "accelc.loop",
 }
 
 

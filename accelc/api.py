@@ -9,6 +9,7 @@ from pathlib import Path
 from accelc import program
 from accelc.chip import Chip
 from accelc.compiler import Model, Options, compile_stages
+from accelc.loop import Feed, Steps, run_steps
 from accelc.quantize.samples import Samples
 from accelc.run import Arrays, Run, run_program
 
@@ -38,6 +39,12 @@ class Program(program.Program):
         """Run on arrays by ONNX input name, or on random ones drawn from `seed`; without `values` only time it."""
         return run_program(self, inputs, fidelity=fidelity, values=values, chip=chip, seed=seed)
 
+    def run_steps(
+        self, inputs: Arrays, feed: Mapping[str, Feed], steps: int, *, chip: str | Path | Chip | None = None
+    ) -> Steps:
+        """Run `steps` times, inputs fed back from outputs: by name, or by a function as `accelc.sampler` makes."""
+        return run_steps(self, inputs, feed, steps, chip=chip)
+
 
 def compile(  # noqa: A001 - accelc.compile is the public name
     model: Model,
@@ -57,7 +64,16 @@ def compile(  # noqa: A001 - accelc.compile is the public name
 ) -> Program:
     """Return a model (a path, a ModelProto or a zoo name) compiled for a chip (a path or a shipped name)."""
     options = Options(
-        dims or {}, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective,
+        dims or {},
+        allow_host,
+        tiny,
+        batch,
+        seed,
+        samples,
+        activations,
+        calibration,
+        dataflow,
+        objective,
         precision,
     )
     return Program.of(compile_stages(model, chip, options).finished)

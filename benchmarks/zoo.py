@@ -22,12 +22,14 @@ from accelc.report.units import quantity
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = Path(__file__).parent / "zoo.json"
+MEMORY_BYTES = 16 << 30  # a network that takes more fails with a message, not the machine
 
 
 def main() -> None:
     """Run the networks asked for and write the page."""
     options = _arguments()
     if options.one:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         json.dump(measure(options.one, options.chip, options.check), sys.stdout)
         return
     rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
