@@ -61,6 +61,7 @@ def compile(  # noqa: A001 - accelc.compile is the public name
     dataflow: str = "auto",
     objective: str = "latency",
     precision: str = "int8",
+    residency: bool = True,
 ) -> Program:
     """Return a model (a path, a ModelProto or a zoo name) compiled for a chip (a path or a shipped name)."""
     options = Options(
@@ -75,5 +76,6 @@ def compile(  # noqa: A001 - accelc.compile is the public name
         dataflow,
         objective,
         precision,
+        residency,
     )
     return Program.of(compile_stages(model, chip, options).finished)

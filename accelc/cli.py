@@ -48,6 +48,9 @@ Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]
 Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedule minimizes.")]
+Residency = Annotated[
+    bool, typer.Option("--residency/--no-residency", help="Keep maps and shared weights on chip between layers.")
+]
 Precision = Annotated[
     Literal["int8", "float32"], typer.Option(help="float32: all layers on the vector unit, in 32-bit numbers.")
 ]
@@ -97,6 +100,7 @@ def compile_(
     calibration: Calibration = "minmax",
     seed: Seed = 0,
     precision: Precision = "int8",
+    residency: Residency = True,
 ) -> None:
     """Compile a model to a program file, or print a stage."""
     from accelc.files import check_writable
@@ -105,7 +109,7 @@ def compile_(
         output = Path(f"{Path(model).stem}.npu")
     check_writable(output)
     options = _options(
-        dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision
+        dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision, residency
     )
     compiled = _compile(model, chip, options, stop_after)
     if compiled.program is None or (stop_after is not None and output is None):
@@ -159,6 +163,7 @@ def run(
     activations: Activations = "uint8",
     calibration: Calibration = "minmax",
     precision: Precision = "int8",
+    residency: Residency = True,
 ) -> None:
     """Compile a model (or load a program), execute it, check every integer, and report time and energy."""
     from accelc.files import check_writable, read_arrays
@@ -179,8 +184,9 @@ def run(
             )
     else:
         options = _options(
-            dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision
-        )
+            dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
+            residency,
+        )  # fmt: skip
         compiled = _compile(model, chip, options)
         oracle = "none" if timing_only else check or "reference"
         with _progress() as tell:
@@ -365,7 +371,7 @@ def _load(path: Path) -> Program:
 
 def _options(
     dim: list[str], allow_host: bool, tiny: bool, batch: int, calib: Path | None, activations: str, calibration: str,
-    seed: int, dataflow: str, objective: str, precision: str,
+    seed: int, dataflow: str, objective: str, precision: str, residency: bool,
 ) -> Options:  # fmt: skip
     from accelc.compiler import Options
     from accelc.files import read_arrays
@@ -373,8 +379,9 @@ def _options(
     samples = None if calib is None else read_arrays(calib)
     dims = dict(_dimension(text) for text in dim)
     return Options(
-        dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision
-    )
+        dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision,
+        residency,
+    )  # fmt: skip
 
 
 def _dimension(text: str) -> tuple[str, int]:

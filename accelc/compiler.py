@@ -34,7 +34,8 @@ class Options:
 
     `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
     calibration samples used when `samples` is None. `activations` is the type on chips of 8-bit operands. With
-    `precision` "float32" all layers are work of the vector unit on 32-bit numbers, the array rests.
+    `precision` "float32" all layers are work of the vector unit on 32-bit numbers, the array rests. Without `residency`
+    every map goes to DRAM and comes back, layer by layer.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Options:
     dataflow: str = "auto"
     objective: str = "latency"
     precision: str = "int8"
+    residency: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +154,9 @@ def _target(done: Compiled, progress: Progress) -> Iterator[Compiled]:
         raise InputError(f"'{done.name}' was not compiled as far as 'quantize'; there is nothing to schedule")
     chip, options = done.chip, done.options
     progress("schedule")
-    plan = schedule(done.quantized, chip, objective=options.objective, dataflow=options.dataflow)
+    plan = schedule(
+        done.quantized, chip, objective=options.objective, dataflow=options.dataflow, residency=options.residency
+    )
     yield (done := replace(done, schedule=plan))
 
     progress("lower")

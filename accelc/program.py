@@ -18,11 +18,12 @@ VERSION = 3  # 2: addresses of act and wgt have 28 bits; 3: streams
 
 @dataclass(frozen=True)
 class Port:
-    """A tensor in DRAM as the outside sees it.
+    """A tensor in DRAM, or held in the activation buffer (`space` "act"), as the outside sees it.
 
     `shape` and `dtype` are the model's; `stored` (int8, uint8, int16, int32 or float32) with `scale` and `zero_point`
     is what the chip holds at `address`: batch, height, width, channels of `extents`, `pitch` bytes from pixel to pixel;
     int8 in excess-128 form, wider types little-endian. A tensor in row-major order is one pixel of all its elements.
+    `row` and `image` are the bytes from row to row and image to image where they do not adjoin, else 0.
     """
 
     name: str
@@ -34,12 +35,28 @@ class Port:
     address: int
     extents: tuple[int, int, int, int]
     pitch: int
+    space: str = "dram"
+    row: int = 0
+    image: int = 0
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        """Return the bytes from image to image, row to row and pixel to pixel."""
+        _, h, w, _ = self.extents
+        row = self.row or w * self.pitch
+        return self.image or h * row, row, self.pitch
 
     @property
     def bytes(self) -> int:
-        """Return the bytes the tensor takes in DRAM."""
+        """Return the bytes from the tensor's first pixel to past its last."""
         n, h, w, _ = self.extents
-        return n * h * w * self.pitch
+        image, row, pixel = self.strides
+        return (n - 1) * image + (h - 1) * row + w * pixel if n * h * w else 0
+
+    @property
+    def reach(self) -> int:
+        """Return the bytes from the first element to past the last; the last pixel may hold others after it."""
+        return self.bytes - self.pitch + self.extents[3] * np.dtype(self.stored).itemsize if self.bytes else 0
 
 
 @dataclass(frozen=True)

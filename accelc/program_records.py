@@ -25,6 +25,7 @@ from accelc.program import HostCall, LayerInfo, Operand, Port, Program, Region, 
 Record = TypeVar("Record")
 
 MAX_DRAM_BYTES = 1 << 40
+MOST_ACT = 1 << 28  # bytes an address of the activation buffer reaches
 STORED = ("int8", "uint8", "int16", "int32")
 OUTSIDE = ("float32", "float64", "float16", "bool", "int64", "uint64", "uint32", "uint16")
 REAL_ATTRS: Mapping[str, tuple[str, ...]] = {
@@ -189,12 +190,14 @@ def _check_operand(name: str, operand: Operand, dram_bytes: int) -> None:
 
 def _check_memory(program: Program) -> None:
     ports = [*program.inputs, *program.outputs, *(p for call in program.hosts for p in (*call.inputs, *call.outputs))]
-    ports += [region.port for region in program.regions if region.port is not None]
     for port in ports:
         _check_port(port)
         _check_range("port", port.name, port.address, port.bytes, program.dram_bytes)
     for region in program.regions:
-        _check_range("region", region.name, region.address, region.bytes, program.dram_bytes)
+        held = region.port is not None and region.port.space == "act"
+        if region.port is not None:
+            _check_port(region.port)
+        _check_range("region", region.name, region.address, region.bytes, MOST_ACT if held else program.dram_bytes)
         if not 0 <= region.complete <= len(program.words):
             count = len(program.words)
             raise ProgramError(f"region '{region.name}': complete={region.complete} of {count} instructions")
@@ -205,7 +208,9 @@ def _check_port(port: Port) -> None:
         raise ProgramError(f"port '{port.name}': dtype {port.dtype} stored as {port.stored} is unknown")
     if not math.isfinite(port.scale):
         raise ProgramError(f"port '{port.name}': scale={port.scale} is not finite")
-    if min(port.extents) < 0 or port.pitch < 0 or min(port.shape, default=0) < 0:
+    if port.space not in ("dram", "act"):
+        raise ProgramError(f"port '{port.name}': space '{port.space}' is neither dram nor act")
+    if min(port.extents) < 0 or min(port.pitch, port.row, port.image) < 0 or min(port.shape, default=0) < 0:
         raise ProgramError(f"port '{port.name}': a shape, extent or pitch is negative")
 
 

@@ -192,8 +192,10 @@ def _transfer_zeros(program: Program, layers: Ints, size: int) -> dict[int, int]
 def _zero_at(program: Program, address: int, layer: int, size: int) -> int | None:
     """Return the stored zero of the tensor of `size` bytes an element that lies at an address while a layer runs."""
     for region in program.regions:
+        if region.port is None or region.port.space != "dram":
+            continue
         alive = region.first_layer <= layer <= region.last_layer
-        if alive and region.address <= address < region.address + region.bytes and region.port is not None:
+        if alive and region.address <= address < region.address + region.bytes:
             return _stored_zero(region.port, size)
     return None
 

@@ -96,7 +96,8 @@ class Machine:
         for region in sorted(keep, key=lambda region: region.complete):
             at = self._advance(at, region.complete, literal, recorder)
             if region.port is not None:
-                kept[region.name] = read_port(self._memory.dram, region.port)
+                held = self._memory.act if region.port.space == "act" else self._memory.dram
+                kept[region.name] = read_port(held, region.port)
         self._advance(at, len(self._rows), literal, recorder)
         return kept
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from accelc.errors import InputError, ProgramError
 from accelc.program import Port
@@ -106,12 +107,12 @@ def read_values(dram: Bytes, port: Port) -> Array:
 
 
 def window(dram: Bytes, port: Port) -> Bytes:
-    """Return the port's bytes in DRAM as [n, h, w, channel bytes]."""
+    """Return the port's bytes in its memory as [n, h, w, channel bytes]."""
     n, h, w, c = port.extents
     held = c * np.dtype(port.stored).itemsize
     if math.prod(port.shape) != n * h * w * c or port.pitch < held:
         raise ProgramError(f"'{port.name}': shape {port.shape} is not {port.extents} with pitch {port.pitch}")
-    if port.address < 0 or port.address + port.bytes > dram.size:
-        raise ProgramError(f"'{port.name}' at {port.address} leaves the {dram.size} bytes of DRAM")
-    lines = dram[port.address : port.address + port.bytes]
-    return lines.reshape(n, h, w, port.pitch)[..., :held]
+    if port.address < 0 or port.address + port.reach > dram.size:
+        raise ProgramError(f"'{port.name}' at {port.address} leaves the {dram.size} bytes of {port.space.upper()}")
+    lines = dram[port.address : port.address + port.reach]
+    return as_strided(lines, (n, h, w, held), (*port.strides, 1))

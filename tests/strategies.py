@@ -109,7 +109,8 @@ def programs(draw: st.DrawFn) -> Program:
         model=st.binary(max_size=1000), inputs=few_ports, outputs=few_ports, seconds=st.floats(0, 1),
     )
     hosts = tuple(draw(st.lists(call, max_size=2)))
-    code = [w for w in draw(st.lists(words(), max_size=6)) if w.operands.get("index", -1) < len(hosts)]
+    drawn = [w for w in draw(st.lists(words(), max_size=6)) if w.instruction.name != "stream"]
+    code = [w for w in drawn if w.operands.get("index", -1) < len(hosts)]
     layer = st.integers(-1, len(layers) - 1)
     at = st.integers(0, 2000)
     done = st.integers(0, len(code))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from accelc.frontend.builder import Builder
+from accelc.frontend.masks import masked
 from accelc.frontend.node import Lowering, Node
 from accelc.graph import Tensor
 
@@ -109,6 +110,8 @@ def softmax(b: Builder, node: Node) -> None:
     axis = node.get("axis", -1 if node.version >= 13 else 1) % max(rank, 1)
     if x.quant is None and rank and x.shape[axis] > MOST_CLASSES:
         raise node.refuse(f"{x.shape[axis]} classes in 8 bits", f"up to {MOST_CLASSES} would work")
+    if masked(b, x.name):
+        raise node.refuse("masked classes in 8 bits", "a mask above -10000 would work")
     alone = node.version >= 13 or prod(x.shape[axis + 1 :]) == 1
     if alone and (axis == 1 or rank == 1):
         b.emit(node, "softmax", (x.name,), output, axis=axis)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from accelc.frontend.builder import Builder
+from accelc.frontend.masks import masked
 from accelc.frontend.node import Lowering, Node
 
 _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul"}
@@ -18,6 +19,8 @@ def binary(b: Builder, node: Node) -> None:
     dynamic = [b.shape(n) for n in node.inputs if not b.is_constant(n)]
     if shape not in dynamic or not all(_rides(other, shape) for other in dynamic):
         raise node.refuse(f"operands of shapes {dynamic}", "equal ones, or one with all channels alone, would work")
+    if masked(b, *node.inputs):
+        raise node.refuse("a mask in 8 bits", "constants above -10000 would work")
     operands = tuple(_ranked(b, name, len(shape)) for name in node.inputs)
     b.emit(node, _BINARY[node.op], operands, b.result(node), activation=None)
 

@@ -16,6 +16,7 @@ from accelc.frontend.fold import checked
 from accelc.frontend.load import input_shapes, load, opsets
 from accelc.frontend.lowering import lower_nodes
 from accelc.frontend.plain import as_plain
+from accelc.frontend.sequences import rewrite_sequences
 from accelc.graph import FLOAT, Graph, Layer, Tensor, verify
 from accelc.passes.absorb_quantization import absorb_quantization
 from accelc.passes.quantize_bias import quantize_bias
@@ -37,7 +38,7 @@ def import_onnx(
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision '{precision}' is unknown; {' or '.join(PRECISIONS)} would work")
-    model = rewrite_dynamic(load(source))
+    model = rewrite_sequences(rewrite_dynamic(load(source)))
     b = Builder(opsets(model), needed=_needed(model.graph), allow_host=allow_host, real=precision == "float32")
     inputs = _add_inputs(b, model, dims or {})
     for initializer in model.graph.initializer:

@@ -10,17 +10,17 @@ import numpy as np
 
 from accelc.chip import Chip
 from accelc.graph import JOIN_OPS, Graph, Layer, macs
-from accelc.isa import Queue, Word, encode
+from accelc.isa import Queue, Word, by_name, encode
 from accelc.lower.copies import lower_copy
 from accelc.lower.emitter import ALIGN, Emitter
-from accelc.lower.places import Places
+from accelc.lower.places import ON_CHIP, Places
 from accelc.lower.stream import lower_stream, moved_stream
 from accelc.lower.tile import TileStage
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCall
 from accelc.schedule import Schedule, StagePlan
-from accelc.schedule.cost import layer_bound, network_bound
-from accelc.schedule.views import View, round_up
+from accelc.schedule.bounds import layer_bound, network_bound
+from accelc.schedule.views import round_up
 
 HOST_FLOPS_PER_ELEMENT = 16  # a stated price: operations a host operator takes for each element it reads or writes
 
@@ -32,7 +32,10 @@ def lower(plan: Schedule, chip: Chip) -> Program:
     hosts: list[HostCall] = []
     calls: list[StreamCall] = []
     written: dict[str, int] = {}
-    for entry in plan.plans:
+    for index, entry in enumerate(plan.plans):
+        emitter.floor = plan.residency.floors[index]
+        emitter.wgt_floor = plan.pins.floors.get(index, chip.timing.wgt_bytes)
+        places.pin(plan.pins.places.get(index))
         _lower_stage(places, entry, hosts, calls)
         written |= dict.fromkeys(entry.stage.layers[-1].outputs, len(emitter.words))
     for layer in plan.graph.layers:
@@ -62,8 +65,8 @@ def _program(
 ) -> Program:
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
-    stored = [name for name in (*graph.inputs, *written) if _is_port(plan.views[name])]
-    ports = {name: _moved(port_of(places, name), base) for name in stored}
+    bound = network_bound(graph, plan.views, plan.chip, _stream_cycles(emitter))
+    ports = {name: _moved(port_of(places, name), base) for name in (*graph.inputs, *written)}
     return Program(
         name=graph.name,
         chip=plan.chip.name,
@@ -79,11 +82,21 @@ def _program(
         hosts=tuple(_moved_call(call, base) for call in hosts),
         streams=tuple(moved_stream(call, base) for call in calls),
         notes={
-            "lower_bound_cycles": network_bound(graph, plan.views, emitter.constants.bytes, plan.chip),
+            "lower_bound_cycles": bound.cycles,
+            "lower_bound_dram_bytes": bound.dram_bytes,
+            "lower_bound_binds": bound.binds,
             "activation_bytes": plan.placement.bytes,
             "peak_live_bytes": plan.placement.peak_live_bytes,
         },
     )
+
+
+def _stream_cycles(emitter: Emitter) -> int:
+    """Return the cycles of the program's streams, during which nothing else runs."""
+    made = by_name("stream")
+    names, cycles = made.operand_names("cycles"), made.clauses["cycles"]
+    words = (word.operands for word in emitter.words if word.opcode == made.opcode)
+    return sum(int(cycles(emitter.chip.timing, **{n: operands[n] for n in names})[0]) for operands in words)
 
 
 def _relocate(words: list[Word], base: int) -> list[Word]:
@@ -100,25 +113,22 @@ def _relocated(word: Word, base: int) -> Word:
     return replace(word, operands={**word.operands, key: word.operands[key] + base})
 
 
-def _is_port(view: View) -> bool:
-    """Return whether a view's pixels follow each other at one pitch, as a port describes."""
-    n, h, w, _ = view.extents
-    sn, sh, sw = view.strides
-    return (h == 1 or sh == w * sw) and (n == 1 or sn == h * w * sw)
-
-
 def port_of(places: Places, name: str) -> Port:
     """Return a tensor's port; its address is still that of lowering."""
-    tensor, view = places.graph.tensors[name], places.views[name]
+    tensor, view = places.graph.tensors[name], places.view(name)
     quant = tensor.quant
     scale, zero = (float(quant.scale), int(quant.zero_point)) if quant is not None else (1.0, 0)
+    space, address = ("act", view.offset) if view.region == ON_CHIP else ("dram", places.address(view))
+    (n, h, w, _), (image, row, pixel) = view.extents, view.strides
+    gaps = {"row": row if h > 1 and row != w * pixel else 0}
+    gaps["image"] = image if n > 1 and image != h * (gaps["row"] or w * pixel) else 0
     return Port(
-        name, tensor.shape, tensor.dtype, tensor.dtype, scale, zero, places.address(view), view.extents, view.pitch
-    )
+        name, tensor.shape, tensor.dtype, tensor.dtype, scale, zero, address, view.extents, pixel, space, **gaps
+    )  # fmt: skip
 
 
 def _moved(port: Port, base: int) -> Port:
-    return replace(port, address=port.address + base)
+    return replace(port, address=port.address + base) if port.space == "dram" else port
 
 
 def _external(port: Port, graph: Graph) -> Port:
@@ -133,8 +143,6 @@ def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written:
     consumers, producers = plan.graph.consumers(), plan.graph.producers()
     found = []
     for name, complete in written.items():
-        if name not in ports:
-            continue
         first = places.layer_index[producers[name].name]
         last = max((places.layer_index[layer.name] for layer in consumers[name]), default=first)
         port = ports[name]

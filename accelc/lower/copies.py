@@ -184,7 +184,7 @@ def _move_plane(
     run: int,
     change: Array | None,
 ) -> None:
-    room = places.emitter.act.size // 4
+    room = places.emitter.floor // 4
     runs = min(run, room - LINE)
     wide = min(cols.extent, FIELD, max(1, (room - LINE) // runs))
     high = min(rows.extent, FIELD, max(1, (room - LINE) // (runs * wide)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -25,11 +26,12 @@ class Ring:
     size: int
     at: int = 0
 
-    def take(self, amount: int) -> int:
-        """Return the start of `amount` free units."""
-        if amount > self.size:
-            raise ScheduleError(f"a stage takes {amount} units of {self.name}, which has {self.size}")
-        if self.at + amount > self.size:
+    def take(self, amount: int, floor: int | None = None) -> int:
+        """Return the start of `amount` free units, all before `floor` if there is one."""
+        size = self.size if floor is None else floor
+        if amount > size:
+            raise ScheduleError(f"a stage takes {amount} units of {self.name}, which has {size}")
+        if self.at + amount > size:
             self.at = 0
         start = self.at
         self.at += amount
@@ -80,15 +82,14 @@ class Constants:
 
     def add_bytes(self, blob: bytes) -> int:
         """Return the address of a blob."""
-        key = blob if len(blob) <= 4096 else b""
-        if key and key in self._places:
+        key = hashlib.blake2b(blob, digest_size=20).digest()
+        if key in self._places:
             return self._places[key]
         address = self.bytes
         padding = round_up(len(blob), ALIGN) - len(blob)
         self._blobs.append(blob + bytes(padding))
         self.bytes += len(blob) + padding
-        if key:
-            self._places[key] = address
+        self._places[key] = address
         return address
 
     def array(self) -> Array:
@@ -110,14 +111,16 @@ class Emitter:
         self.act = Ring("act", c.act_bytes)
         self.wgt = self.act if c.unified else Ring("wgt", c.wgt_bytes)
         self.acc = Ring("acc", c.acc_bytes // 4)
+        self.floor = c.act_bytes  # from here on, the activation buffer holds maps
+        self.wgt_floor = c.wgt_bytes  # from here on, the weight buffer holds pinned weights
 
     def claim(self, act_bytes: int, wgt_bytes: int) -> tuple[int, int]:
         """Return the starts of a stage's part of the activation and of the weight buffer; in one buffer they adjoin."""
         act_bytes, wgt_bytes = round_up(act_bytes, ALIGN), round_up(wgt_bytes, ALIGN)
         if self.act is self.wgt:
-            at = self.act.take(act_bytes + wgt_bytes)
+            at = self.act.take(act_bytes + wgt_bytes, self.floor)
             return at, at + act_bytes
-        return self.act.take(act_bytes), self.wgt.take(wgt_bytes)
+        return self.act.take(act_bytes, self.floor), self.wgt.take(wgt_bytes, self.wgt_floor)
 
     def emit(self, name: str, **operands: int | float) -> None:
         """Append an instruction; its waits follow from the bytes it touches."""

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from accelc.arithmetic import centered_weights, fixed_multipliers, folded_bias, requantize_scales
 from accelc.graph import WIDE, Graph, Layer, Quant, Tensor, nhwc
-from accelc.schedule.cost import merges_taps
 from accelc.schedule.geometry import BLOCK, GRANULE, Geometry
 from accelc.schedule.tiling import Block
 from accelc.schedule.views import View, round_up
@@ -72,7 +71,7 @@ class Weights:
             return part.transpose(1, 2, 0).astype(_STORED[g.element_bytes]).tobytes()
         chosen = self._block(block)[:, :, slice(*kernel), :, first : first + depth]
         parts = _parts(chosen, g.parts) if g.element_bytes == 1 else [chosen.astype("<i2")]
-        return b"".join(_pack(part, g.lanes(depth), merges_taps(g, block)) for part in parts)
+        return b"".join(_pack(part) for part in parts)
 
     def _block(self, block: Block) -> Wide:
         g = self._geometry
@@ -115,18 +114,14 @@ def _parts(w: Wide, parts: int) -> list[Bytes]:
     return found
 
 
-def _pack(w: Bytes | Wide, lanes: int, merge: bool) -> bytes:
-    """Return [group][n/16][tap][depth/4][16][4], or 2 for 4 in 16 bits.
-
-    Inputs are padded to `lanes` a tap when taps merge, else to that granule.
-    """
+def _pack(w: Bytes | Wide) -> bytes:
+    """Return [group][n/16][tap][depth/4][16][4], or 2 for 4 in 16 bits; inputs are padded to that granule."""
     groups, outputs, rows, cols, inputs = w.shape
     granule = GRANULE // w.itemsize
-    depth = lanes if merge else round_up(inputs, granule)
+    depth = round_up(inputs, granule)
     full = np.zeros((groups, round_up(outputs, BLOCK), rows, cols, depth), w.dtype)
     full[:, :outputs, :, :, :inputs] = w
-    taps, deep = (rows, cols * depth) if merge else (rows * cols, depth)
-    blocks = full.reshape(groups, -1, BLOCK, taps, deep // granule, granule)
+    blocks = full.reshape(groups, -1, BLOCK, rows * cols, depth // granule, granule)
     return blocks.transpose(0, 1, 3, 4, 2, 5).tobytes()
 
 

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
+from accelc.errors import ScheduleError
 from accelc.lower.emitter import Emitter
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.schedule import Schedule
 from accelc.schedule.views import PITCH, View, round_up
 
 CONSTANTS = "constants"
+ON_CHIP = "on chip"  # names no tensor: the activation buffer
+
+
+class Pinned:
+    """An area of the weight buffer in which weights are loaded once, and where each of them lies."""
+
+    def __init__(self, start: int, size: int) -> None:
+        self.at, self.end = start, start + size
+        self._found: dict[int, int] = {}
+
+    def find(self, address: int) -> int | None:
+        """Return where the weights from a DRAM address lie, None if they are not loaded yet."""
+        return self._found.get(address)
+
+    def claim(self, address: int, size: int) -> int:
+        """Return the place of weights that are loaded now."""
+        place = self._found[address] = self.at
+        self.at += round_up(size, 64)
+        if self.at > self.end:
+            raise ScheduleError(f"pinned weights take {self.at - self.end} bytes more than planned")
+        return place
 
 
 class Places:
@@ -21,15 +45,31 @@ class Places:
         self.graph = plan.graph
         self.views = plan.views
         self.layer_index = {layer.name: k for k, layer in enumerate(plan.graph.layers)}
+        self.residency = plan.residency
         self._offsets = plan.placement.offsets
+        self.pinned: Pinned | None = None  # where the weights of the stage at hand stay, if they do
+        self._pins: dict[tuple[int, int, int], Pinned] = {}
+        self.filled: set[str] = set()  # groups of maps on chip whose halo is written
         self._plain: dict[str, int] = {}
         self._constants: dict[tuple[str, int], View] = {}
+
+    def pin(self, area: tuple[int, int, int] | None) -> None:
+        """Turn to a stage whose weights stay in an area (number, start, bytes) of the weight buffer, or nowhere."""
+        self.pinned = None if area is None else self._pins.setdefault(area, Pinned(*area[1:]))
 
     def address(self, view: View) -> int:
         """Return the address of a view's first element."""
         if view.region == CONSTANTS:
             return view.offset
         return ACTIVATIONS + self._offsets[view.region] + view.offset
+
+    def view(self, name: str) -> View:
+        """Return where a tensor lies: its view in DRAM, or one of region ON_CHIP whose offset is an act address."""
+        view = self.views[name]
+        if not self.residency.held(view.region):
+            return view
+        held = self.residency.frames[view.region].view(view)
+        return replace(held, region=ON_CHIP, offset=held.offset + self.residency.places[view.region])
 
     def plain_constant(self, name: str, data: npt.NDArray[np.generic]) -> int:
         """Return the address of a constant in row-major order, put in place on first use."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from accelc.lower import wide
 from accelc.lower.emitter import Slots
 from accelc.lower.pack import excess, quant_of, stored_constant, stored_table, stored_zero
 from accelc.lower.places import Places
+from accelc.schedule.geometry import Window
 from accelc.schedule.stages import Stage
 from accelc.schedule.tiling import Block
 from accelc.schedule.views import View, round_up
@@ -35,13 +36,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Current:
-    """The tile at hand: address, rows, columns, bytes from pixel to pixel; `loaded` while in the source's slot."""
+    """The tile at hand: address, rows, columns, bytes from pixel to pixel; `loaded` while it is the stage's source.
+
+    `row` are the bytes from row to row, -1 where rows adjoin.
+    """
 
     at: int
     rows: int
     cols: int
     pitch: int
     loaded: bool = False
+    row: int = -1
+
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes from row to row."""
+        return self.row if self.row >= 0 else self.cols * self.pitch
+
+    @property
+    def adjoins(self) -> bool:
+        """Return whether all pixels are one run."""
+        return self.rows == 1 or self.row_bytes == self.cols * self.pitch
 
     @property
     def pixels(self) -> int:
@@ -104,43 +119,42 @@ def lower_step(
     if step.op in ELEMENTWISE:
         return _elementwise(stage, step, index, block, tile, mid, current)
     if step.op in ("max_pool", "avg_pool", "global_max_pool"):
-        return _window(stage, step, block, tile, mid, current)
+        return _window(stage, step, index, block, tile, mid, current)
     if step.op == "global_avg_pool":
-        return _mean(stage, step, block, current)
+        return _mean(stage, step, index, block, current)
     return _across_channels(stage, step, index, block, current)
 
 
+def emit_pixels(stage: TileStage, name: str, tiles: Mapping[str, Current], **operands: int | float) -> None:
+    """Emit an instruction over the pixels of tiles, by operand; one for each row unless the rows of all adjoin."""
+    first = next(iter(tiles.values()))
+    whole = all(tile.adjoins for tile in tiles.values())
+    rows, pixels = (1, first.pixels) if whole else (first.rows, first.cols)
+    pitches = {f"{key}_col": tile.pitch for key, tile in tiles.items()}
+    for y in range(rows):
+        places = {key: tile.at + y * tile.row_bytes for key, tile in tiles.items()}
+        stage.emitter.emit(name, **operands, **places, **pitches, pixels=pixels)
+
+
 def _result(stage: TileStage, index: int, block: Block, current: Current) -> Current:
-    """Return where a step of one pixel each writes: in place, unless the tile is the source's slot."""
-    if not current.loaded:
+    """Return where a step of one pixel each writes: in place, unless the tile is the source or the last step's."""
+    if not current.loaded and (stage.result is None or index < len(stage.stage.steps) - 1):
         return current
-    return Current(stage.target(index), current.rows, current.cols, stage.g.pitch(block.count))
+    return stage.destination(index, current.rows, current.cols, stage.g.pitch(block.count))
 
 
 def _lookup(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
     at = load_table(stage, step, block)
     to = _result(stage, index, block, current)
-    common = _from_to(current, to, block)
+    tiles = {"src": current, "dst": to}
     per_channel = int(stage.tables[step.name].per_channel)
     if not stage.wide:
-        stage.emitter.emit("lookup", **common, table=at, per_channel=per_channel)
+        emit_pixels(stage, "lookup", tiles, n=block.count, table=at, per_channel=per_channel)
         return to
     name, bounds = wide.function_bounds(stage.graph, step)
     place = {"table": at} if name == "curve16" else {"params": at, "per_channel": per_channel}
-    stage.emitter.emit(name, **common, **place, **bounds)
+    emit_pixels(stage, name, tiles, n=block.count, **place, **bounds)
     return to
-
-
-def _from_to(current: Current, to: Current, block: Block) -> dict[str, int]:
-    """Return the operands of an instruction from one tile to another, pixel by pixel."""
-    return {
-        "src": current.at,
-        "src_col": current.pitch,
-        "dst": to.at,
-        "dst_col": to.pitch,
-        "pixels": current.pixels,
-        "n": block.count,
-    }
 
 
 def _elementwise(
@@ -149,22 +163,12 @@ def _elementwise(
     mine = _position(stage, step, index)
     other_name = step.inputs[1 - mine]
     slot = stage.others[[s.name for s in stage.stage.steps if s.op in ELEMENTWISE].index(step.name)]
-    other, other_col = _load_other(stage, other_name, slot, block, tile, mid, step)
+    other = _load_other(stage, other_name, slot, block, tile, mid, step)
     to = _result(stage, index, block, current)
-    sides = ((current.at, current.pitch), (other, other_col))
-    (a, a_col), (b, b_col) = sides if mine == 0 else sides[::-1]
-    common = {
-        "a": a,
-        "a_col": a_col,
-        "b": b,
-        "b_col": b_col,
-        "dst": to.at,
-        "dst_col": to.pitch,
-        "pixels": current.pixels,
-        "n": block.count,
-    }
+    a, b = (current, other) if mine == 0 else (other, current)
     constants = wide.element_operands(stage.graph, step) if stage.wide else _constants(stage, step)
-    stage.emitter.emit(stage.form("mul" if step.op == "mul" else "add"), **common, **constants)
+    name = stage.form("mul" if step.op == "mul" else "add")
+    emit_pixels(stage, name, {"dst": to, "a": a, "b": b}, n=block.count, **constants)
     return to
 
 
@@ -203,7 +207,7 @@ def _constants(stage: TileStage, step: Layer) -> dict[str, int | float]:
 
 def _load_other(
     stage: TileStage, name: str, slot: Slots, block: Block, tile: MapTile, mid: Need, step: Layer
-) -> tuple[int, int]:
+) -> Current:
     """Load the second operand; extents of 1 are repeated, a single pixel by a pixel step of zero."""
     view = _other_view(stage, name)
     n, h, w, c = view.extents
@@ -215,35 +219,36 @@ def _load_other(
     image = tile.image if n > 1 else 0
     if (h, w) == (1, 1) and mid.frame != (1, 1) and step.inputs[1] == name:
         single = replace(mid, rows=(0, 1, 0, 0), cols=(0, 1, 0, 0))
-        return stage.load(slot, view, name, image, single, block.first, block.count, 0), 0
+        at = stage.load(slot, view, name, image, single, block.first, block.count, 0).at
+        return Current(at, *mid.frame, 0)
     sn, sh, sw = view.strides
     view = replace(view, strides=(sn, sh if h > 1 else 0, sw if w > 1 else 0))
-    return stage.load(slot, view, name, image, mid, block.first, block.count, 0), stage.g.pitch(block.count)
+    return stage.load(slot, view, name, image, mid, block.first, block.count, 0)
 
 
 def _other_view(stage: TileStage, name: str) -> View:
     tensor = stage.graph.tensors[name]
     if tensor.data is None:
-        return stage.fold(stage.places.views[name])
+        return stage.fold(stage.places.view(name))
     return stage.fold(stage.places.constant_view(name, stored_constant(tensor, stage.g.mid[2])))
 
 
-def _window(stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Need, current: Current) -> Current:
+def _window(
+    stage: TileStage, step: Layer, index: int, block: Block, tile: MapTile, mid: Need, current: Current
+) -> Current:
     pool, (height, width, _) = stage.g.pool, stage.g.mid
     assert pool is not None
     rows, cols = tile.bottom - tile.top, tile.right - tile.left
     need_rows = pool[0].needs(tile.top, tile.bottom, height)
     need_cols = pool[1].needs(tile.left, tile.right, width)
-    to = Current(stage.out.claim(object()), rows, cols, stage.g.pitch(block.count))
-    common = {
+    to = stage.destination(index, rows, cols, stage.g.pitch(block.count))
+    common: dict[str, int | float] = {
         "src": current.at,
-        "src_row": current.cols * current.pitch,
+        "src_row": current.row_bytes,
         "src_col": current.pitch,
         "in_rows": current.rows,
         "in_cols": current.cols,
-        "rows": rows,
         "cols": cols,
-        "top": need_rows[2],
         "left": need_cols[2],
         "kernel_y": pool[0].kernel,
         "kernel_x": pool[1].kernel,
@@ -252,33 +257,36 @@ def _window(stage: TileStage, step: Layer, block: Block, tile: MapTile, mid: Nee
         "dilation_y": pool[0].dilation,
         "dilation_x": pool[1].dilation,
         "n": block.count,
-        "dst": to.at,
         "dst_col": to.pitch,
     }
-    if step.op != "avg_pool":
-        stage.emitter.emit(stage.form("max_pool"), **common)
-        return to
-    x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
-    bottom = right = -1
-    if step.attrs["count_include_pad"]:
-        bottom = pool[0].after if mid.rows[1] == height else 0
-        right = pool[1].after if mid.cols[1] == width else 0
-    zeros = {"zero_src": stored_zero(x), "zero_dst": stored_zero(y), "excess_dst": excess(y)}
-    stage.emitter.emit(
-        stage.form("avg_pool"),
-        **common,
-        bottom=bottom,
-        right=right,
-        scale_src=float(quant_of(x).scale),
-        scale_dst=float(quant_of(y).scale),
-        **({} if stage.wide else zeros),
-    )
+    common |= {} if step.op != "avg_pool" else _mean_operands(stage, step, pool, mid)
+    name, stride = stage.form("avg_pool" if step.op == "avg_pool" else "max_pool"), common["stride_y"]
+    for first, count in [(0, rows)] if to.adjoins else [(y, 1) for y in range(rows)]:
+        place = {"rows": count, "top": need_rows[2] - first * int(stride), "dst": to.at + first * to.row_bytes}
+        stage.emitter.emit(name, **common, **place)
     return to
 
 
-def _mean(stage: TileStage, step: Layer, block: Block, current: Current) -> Current:
+def _mean_operands(stage: TileStage, step: Layer, pool: tuple[Window, Window], mid: Need) -> dict[str, int | float]:
+    """Return what an average takes beside a maximum: where padding counts, scales and zero points."""
     x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
-    to = Current(stage.out.claim(object()), 1, 1, stage.g.pitch(block.count))
+    bottom = right = -1
+    if step.attrs["count_include_pad"]:
+        bottom = pool[0].after if mid.rows[1] == stage.g.mid[0] else 0
+        right = pool[1].after if mid.cols[1] == stage.g.mid[1] else 0
+    zeros = {"zero_src": stored_zero(x), "zero_dst": stored_zero(y), "excess_dst": excess(y)}
+    return {
+        "bottom": bottom,
+        "right": right,
+        "scale_src": float(quant_of(x).scale),
+        "scale_dst": float(quant_of(y).scale),
+        **({} if stage.wide else zeros),
+    }
+
+
+def _mean(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
+    x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
+    to = stage.destination(index, 1, 1, stage.g.pitch(block.count))
     common: dict[str, int] = {
         "src": current.at,
         "src_col": current.pitch,
@@ -302,20 +310,22 @@ def _mean(stage: TileStage, step: Layer, block: Block, current: Current) -> Curr
 def _across_channels(stage: TileStage, step: Layer, index: int, block: Block, current: Current) -> Current:
     x, y = stage.graph.tensors[step.inputs[0]], stage.graph.tensors[step.outputs[0]]
     to = _result(stage, index, block, replace(current, loaded=True))
-    common = _from_to(current, to, block)
+    tiles, n = {"src": current, "dst": to}, block.count
     if stage.wide:
         scales = {"scale_src": float(quant_of(x).scale), "scale_dst": float(quant_of(y).scale)}
         more = scales if step.op == "softmax" else wide.lrn_operands(stage.graph, step)
-        stage.emitter.emit(stage.form(step.op), **common, **more)
+        emit_pixels(stage, stage.form(step.op), tiles, n=n, **more)
         return to
     if step.op == "softmax":
-        at = load_table(stage, step, block)
-        stage.emitter.emit("softmax", **common, table=at, scale_dst=float(quant_of(y).scale), zero_dst=stored_zero(y))
+        at, scale = load_table(stage, step, block), float(quant_of(y).scale)
+        emit_pixels(stage, "softmax", tiles, n=n, table=at, scale_dst=scale, zero_dst=stored_zero(y))
         return to
     k = lrn_constants(step, quant_of(x), quant_of(y))
-    stage.emitter.emit(
+    emit_pixels(
+        stage,
         "lrn",
-        **common,
+        tiles,
+        n=n,
         before=k.before,
         after=k.after,
         square_scale=float(k.square_scale),

@@ -9,9 +9,10 @@ from accelc.arithmetic import clamp_bounds
 from accelc.errors import ScheduleError
 from accelc.graph import Layer, Tensor
 from accelc.lower.emitter import Slots, slots
+from accelc.lower.halo import fill_halo
 from accelc.lower.pack import Weights, excess, quant_of, requantize_params, stored_zero
-from accelc.lower.places import Places
-from accelc.lower.steps import Current, lower_step, step_tables
+from accelc.lower.places import ON_CHIP, Places
+from accelc.lower.steps import Current, emit_pixels, lower_step, step_tables
 from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
@@ -66,8 +67,9 @@ class TileStage:
         self.stage, self.g, self.t = plan.stage, plan.geometry, plan.tiling
         self.tables = step_tables(places, self.stage)
         self.foot = footprint(self.g, self.t, self._table_room())
-        self.source_view = self._source_view()
-        self.out_view = self.fold(places.views[self.stage.output])
+        self.source_view = self._shaped(places.view(self.stage.source))
+        self.out_view = self.fold(places.view(self.stage.output))
+        self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
         head = self.stage.head
         self.weights = None if head is None else Weights(self.graph, head, self.g, places.views[self.stage.source])
@@ -90,11 +92,9 @@ class TileStage:
         """Return the view with images as rows if the stage takes them so."""
         return fold_batch(view) if self.g.folded and view.extents[1:3] == (1, 1) else view
 
-    def _source_view(self) -> View:
-        view = self.places.views[self.stage.source]
-        if self.g.flattened:
-            return flatten_map(view)
-        return self.fold(view)
+    def _shaped(self, view: View) -> View:
+        """Return the source's view as the stage takes it."""
+        return flatten_map(view) if self.g.flattened else self.fold(view)
 
     def _claim_buffers(self) -> None:
         f, e = self.foot, self.emitter
@@ -104,8 +104,10 @@ class TileStage:
         at += count * f.source
         self.mid = at
         at += f.mid
-        self.others = [slots(at + count * k * f.other, count, f.other) for k in range(self.g.others)]
-        at += count * self.g.others * f.other
+        self.others = []
+        for k in range(self.g.others):
+            self.others.append(slots(at, count, f.other))
+            at += count * f.other * (not self.g.held.other(k))
         self.out = slots(at, count, f.out)
         self.wgt = slots(wgt_at, count, f.weights)
         self.table_at = wgt_at + count * f.weights
@@ -113,6 +115,8 @@ class TileStage:
 
     def lower(self) -> None:
         """Emit the whole stage."""
+        self.emitter.layer = self.places.layer_index[self.stage.layers[0].name]
+        fill_halo(self.places, self.stage.output)
         tiles, blocks = map_tiles(self.g, self.t), channel_blocks(self.g, self.t.channels)
         order: Iterator[tuple[Block, MapTile]]
         if self.t.weights_outer:
@@ -124,17 +128,20 @@ class TileStage:
 
     def _lower_tile(self, block: Block, tile: MapTile) -> None:
         mid = self._mid_need(tile)
+        if self.out_view.region == ON_CHIP:
+            made = Need((tile.top, tile.bottom, 0, 0), (tile.left, tile.right, 0, 0))
+            self.result = self._held(self.out_view, tile.image, made, block.first)
         if self.stage.head is not None:
             current = self._head(block, tile, mid)
         else:
             self.emitter.layer = self.places.layer_index[self.stage.steps[0].name]
-            at = self._load_source(block, tile, mid, 0, block.count, 0)
-            current = Current(at, *mid.frame, self.g.pitch(block.count), loaded=True)
+            current = self._load_source(block, tile, mid, 0, block.count, 0)
         for k, step in enumerate(self.stage.steps):
             self.emitter.layer = self.places.layer_index[step.name]
             current = lower_step(self, step, k, block, tile, mid, current)
         self.emitter.layer = self.places.layer_index[self.stage.layers[-1].name]
-        self._store(block, tile, current)
+        if self.result is None:
+            self._store(block, tile, current)
 
     def _mid_need(self, tile: MapTile) -> Need:
         if self.g.pool is None:
@@ -150,6 +157,12 @@ class TileStage:
         pools = (*WINDOW_OPS, *GLOBAL_OPS)
         ahead = any(s.op in pools for s in self.stage.steps[max(step, 0) + (step >= 0) :])
         return self.mid if ahead else self.out.claim(object())
+
+    def destination(self, step: int, rows: int, cols: int, pitch: int) -> Current:
+        """Return where step number `step` (-1: the head) leaves its tile."""
+        if self.result is not None and step == len(self.stage.steps) - 1:
+            return self.result
+        return Current(self.target(step), rows, cols, pitch)
 
     # --- the head
 
@@ -171,7 +184,7 @@ class TileStage:
                 act = self._load_source(
                     block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0]))
                 )
-                self._mac(block, source, (rows, cols), act, acc, acc_col, first, depth, kernel)
+                self._mac(block, (rows, cols), act, acc, acc_col, first, depth, kernel)
         return self._requantize(head, block, (rows, cols), acc, acc_col, params)
 
     def _tensor(self, name: str) -> Tensor:
@@ -180,21 +193,19 @@ class TileStage:
     def _mac(
         self,
         block: Block,
-        source: Need,
         size: tuple[int, int],
-        act: int,
+        act: Current,
         acc: int,
         acc_col: int,
         first: int,
         depth: int,
         kernel: tuple[int, int],
     ) -> None:
-        g, pitch = self.g, self.g.pitch(depth)
+        g, pitch, row = self.g, act.pitch, act.row_bytes
         dataflow = dataflow_code(self.emitter.chip, self.t.dataflow)
-        row = source.frame[1] * pitch
         y, x = g.conv
         shape = {
-            "act": act + kernel[0] * y.dilation * row,
+            "act": act.at + kernel[0] * y.dilation * row,
             "act_row": y.stride * row,
             "act_col": x.stride * pitch,
             "rows": size[0],
@@ -215,11 +226,11 @@ class TileStage:
                 dataflow=dataflow,
             )
             return
-        merged = merges_taps(g, block)
+        merged = merges_taps(g, block, depth)
         each = depth // block.groups
         deep = x.kernel * g.lanes(depth) if merged else g.lanes(each)
         n = acc_col // g.element_bytes // block.groups
-        size_bytes = (kernel[1] - kernel[0]) * x.kernel * n * block.groups * (pitch if merged else g.pitch(each))
+        size_bytes = (kernel[1] - kernel[0]) * x.kernel * n * block.groups * g.pitch(depth if merged else each)
         for part in range(g.parts):
             self.emitter.emit(
                 self.form("conv"),
@@ -238,10 +249,10 @@ class TileStage:
     def _load_weights(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> int:
         """Load a weight tile unless it is there; return the address of its parameters (after the last depth tile)."""
         address, size, params_at = self._weight_blob(block, first, depth, kernel)
-        key = (block.first, first, kernel[0])
-        found = self.wgt.find(key)
+        key, pinned = (block.first, first, kernel[0]), self.places.pinned
+        found = self.wgt.find(key) if pinned is None else pinned.find(address)
         if found is None:
-            found = self.wgt.claim(key)
+            found = self.wgt.claim(key) if pinned is None else pinned.claim(address, size)
             self.emitter.emit("load_weights", src=address, dst=found, bytes=size)
         self._weights_at = found
         return found + params_at
@@ -265,40 +276,50 @@ class TileStage:
         self, head: Layer, block: Block, size: tuple[int, int], acc: int, acc_col: int, params: int
     ) -> Current:
         result = self._tensor(head.outputs[0])
-        pixels = size[0] * size[1]
-        dst = self.target(-1)
-        common = {"acc": acc, "acc_col": acc_col, "dst": dst, "pixels": pixels, "n": block.count, "params": params}
-        if result.dtype == "int32":
-            self.emitter.emit("drain", **common, dst_col=4 * block.count)
-            return Current(dst, *size, 4 * block.count)
+        raw = result.dtype == "int32"
+        dst = self.destination(-1, *size, 4 * block.count if raw else self.g.pitch(block.count))
+        tiles, common = {"acc": Current(acc, *size, acc_col), "dst": dst}, {"n": block.count, "params": params}
+        if raw:
+            emit_pixels(self, "drain", tiles, **common)
+            return dst
         low, high = clamp_bounds(head.attrs.get("activation"), quant_of(result), result.dtype)
-        pitch = self.g.pitch(block.count)
         if self.wide:
-            self.emitter.emit("requantize16", **common, dst_col=pitch, low=low, high=high)
-            return Current(dst, *size, pitch)
+            emit_pixels(self, "requantize16", tiles, **common, low=low, high=high)
+            return dst
         name = "requantize" if self.emitter.chip.requantization == "float32" else "requantize_fixed"
-        self.emitter.emit(
-            name,
-            **common,
-            dst_col=pitch,
-            zero_point=stored_zero(result),
-            low=low + excess(result),
-            high=high + excess(result),
-        )
-        return Current(dst, *size, pitch)
+        common |= {"low": low + excess(result), "high": high + excess(result), "zero_point": stored_zero(result)}
+        emit_pixels(self, name, tiles, **common)
+        return dst
 
     # --- to and from DRAM
 
-    def _load_source(self, block: Block, tile: MapTile, need: Need, channel: int, depth: int, zero: int) -> int:
-        """Load the source tile unless it is there; return its address."""
+    def _load_source(self, block: Block, tile: MapTile, need: Need, channel: int, depth: int, zero: int) -> Current:
+        """Return the source tile, loaded unless it is there."""
         if self.stage.head is None or self.g.depthwise:
             channel = block.first
         return self.load(self.source, self.source_view, self.stage.source, tile.image, need, channel, depth, zero)
 
+    def _held(self, view: View, image: int, need: Need, channel: int) -> Current:
+        """Return a tile of a map on chip, its padding included; the view's offset is its place in the buffer."""
+        (y0, _, top, _), (x0, _, left, _) = need.rows, need.cols
+        sn, sh, sw = view.strides
+        at = view.offset + image * sn + (y0 - top) * sh + (x0 - left) * sw + channel * self.g.element_bytes
+        return Current(at, *need.frame, sw, loaded=True, row=sh)
+
     def load(
         self, into: Slots, view: View, name: str, image: int, need: Need, channel: int, depth: int, zero: int
+    ) -> Current:
+        """Return a tile of a tensor with its padding: where it lies if the tensor is held, else loaded into a slot."""
+        if view.region == ON_CHIP:
+            return self._held(view, image, need, channel)
+        pitch = self.g.pitch(depth)
+        at = self._loaded(into, view, name, image, need, channel, depth, zero)
+        return Current(at, *need.frame, pitch, loaded=True)
+
+    def _loaded(
+        self, into: Slots, view: View, name: str, image: int, need: Need, channel: int, depth: int, zero: int
     ) -> int:
-        """Load a tile of a tensor with its padding into a slot unless a slot holds it; return its address."""
+        """Load a tile into a slot unless a slot holds it; return its address."""
         key = (name, image, need, channel, depth)
         found = into.find(key)
         if found is not None:

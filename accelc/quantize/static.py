@@ -97,20 +97,31 @@ def _operand(tensor: Tensor, dtype: str, like: Tensor | None, layer: Layer) -> T
 
 
 def _weights(tensors: Mapping[str, Tensor], layer: Layer, weights: Tensor) -> Tensor:
+    """Return a layer's weights quantized; layers that share them, as the steps of a recurrence do, go on to."""
+    dtype = WIDE if tensors[layer.inputs[0]].dtype == WIDE else "int8"
+    name, least = f"{weights.name}/{dtype}", _least_scale(tensors, layer, dtype)
+    shared = tensors.get(name)
+    if shared is not None and shared.quant is not None and (shared.quant.scale >= least).all():
+        return shared
     data = _finite(weights)
     flat = np.abs(data.reshape(data.shape[0], -1)).max(axis=1).astype(np.float64)
-    dtype = WIDE if tensors[layer.inputs[0]].dtype == WIDE else "int8"
     reach = RANGE[dtype][1]
-    scale = np.where(flat > 0, flat / reach, 1.0)
-    bias = tensors[layer.inputs[2]] if len(layer.inputs) > 2 else None
-    x = tensors[layer.inputs[0]].quant
-    if bias is not None and bias.quant is None and x is not None and dtype != WIDE:
-        # A bias far above the weights would overflow int32 in their unit; coarser weights give it room.
-        scale = np.maximum(scale, np.abs(_finite(bias)) / (float(x.scale) * _BIAS_LIMIT))
-    narrow = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    own = np.where(flat > 0, flat / reach, 1.0)
+    if shared is not None or (least > own).any():
+        name = f"{name}.{layer.name}"
+    narrow = np.maximum(np.maximum(own, least), np.finfo(np.float32).tiny).astype(np.float32)
     quant = Quant(narrow, np.zeros(narrow.shape, np.int32), 0)
     integers = np.maximum(quantize_array(data, quant, dtype), -reach).astype(dtype)
-    return Tensor(f"{weights.name}/{dtype}.{layer.name}", weights.shape, dtype, quant, integers)
+    return Tensor(name, weights.shape, dtype, quant, integers)
+
+
+def _least_scale(tensors: Mapping[str, Tensor], layer: Layer, dtype: str) -> Array:
+    """Return the least weight scales: a bias far above the weights would overflow int32 in their unit."""
+    bias = tensors[layer.inputs[2]] if len(layer.inputs) > 2 else None
+    x = tensors[layer.inputs[0]].quant
+    if bias is None or bias.quant is not None or x is None or dtype == WIDE:
+        return np.zeros(1)
+    return np.abs(_finite(bias)).astype(np.float64) / (float(x.scale) * _BIAS_LIMIT)
 
 
 def _finite(tensor: Tensor) -> Array:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
 from accelc.chip import Chip, Timing
-from accelc.graph import Graph, Layer, macs
 from accelc.isa import by_name
 from accelc.isa.dataflow import CODES
 from accelc.schedule.geometry import BLOCK, Geometry
@@ -23,7 +21,7 @@ from accelc.schedule.tiling import (
     source_size,
     weight_bytes,
 )
-from accelc.schedule.views import View, round_up
+from accelc.schedule.views import round_up
 
 _CONV = by_name("conv").clauses["cycles"]
 _DEPTHWISE = by_name("depthwise").clauses["cycles"]
@@ -63,7 +61,7 @@ def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], bloc
     if g.depthwise:
         return sum(_DEPTHWISE(c, *steps[:2], rows, cols, g.conv[0].kernel, kx, *steps[2:], block.count, code))
     n = round_up(block.count // block.groups, BLOCK)
-    merged = merges_taps(g, block)
+    merged = merges_taps(g, block, depth)
     taps_x, deep = (1, kx * g.lanes(depth)) if merged else (kx, g.lanes(depth))
     heights = Counter(end - first for first, end in kernel_cuts(g, t))
     return g.parts * sum(
@@ -72,9 +70,13 @@ def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], bloc
     )
 
 
-def merges_taps(g: Geometry, block: Block) -> bool:
-    """Return whether a kernel row of a tile is one run of bytes: taps adjoin, each reads every loaded channel."""
-    return block.groups == 1 and g.conv[1].dilation == 1 and not g.separate_taps
+def merges_taps(g: Geometry, block: Block, depth: int) -> bool:
+    """Return whether a kernel row of a tile is one run of bytes: taps adjoin, each reads every channel of its pixel.
+
+    A loaded tile holds just the channels that are read; of a held map that is so where a pixel has no others.
+    """
+    adjoin = not g.held.source or (g.held.whole_pixel and g.groups == 1 and depth == g.group_in)
+    return adjoin and block.groups == 1 and g.conv[1].dilation == 1 and not g.separate_taps
 
 
 def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
@@ -88,15 +90,15 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
         depths = Counter(_depths(g, t, block))
         for (rows, cols), maps in sizes.items():
             mid = mid_size(g, replace(t, rows=rows, cols=cols))
-            vector += times * maps * _vector_cycles(g, c, mid[0] * mid[1], rows * cols, count)
+            vector += times * maps * _vector_cycles(g, c, mid, (rows, cols), count)
             if g.has_head:
                 mac += times * maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in depths.items())
     maps = sizes.total() * g.batch
     dma, moved, first = _traffic(g, t, c, blocks.total(), maps, len(_depths(g, t, block)))
     mid = mid_size(g, t)
-    tail = _vector_cycles(g, c, mid[0] * mid[1], t.rows * t.cols, count) + transfer_cycles(
-        c, t.rows, t.cols * t.channels * g.element_bytes
-    )
+    tail = _vector_cycles(g, c, mid, (t.rows, t.cols), count)
+    if not g.held.out:
+        tail += transfer_cycles(c, t.rows, t.cols * t.channels * g.element_bytes)
     mac, vector = mac * g.batch, vector * g.batch
     overlapped = max(mac, vector, dma) if t.slots > 1 else mac + vector + dma
     return Cost(overlapped + first + tail, mac, vector, dma, moved)
@@ -113,13 +115,15 @@ def _depths(g: Geometry, t: Tiling, block: Block) -> list[int]:
     return _cuts(block.depth, t.depth)
 
 
-def _vector_cycles(g: Geometry, c: Timing, mid_pixels: int, out_pixels: int, channels: int) -> int:
-    lanes = -(-channels // c.vector_lanes)
+def _vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
+    """Return the vector unit's cycles for one tile; rows that do not adjoin take an instruction each."""
+    lanes, mid_pixels, out_pixels = -(-channels // c.vector_lanes), math.prod(mid), math.prod(out)
     total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
-    total += int(g.step_work * (mid_pixels * lanes + c.vector_latency))
+    total += g.step_work * mid_pixels * lanes + (g.step_work > 0) * c.vector_latency
+    total += g.late_work * out_pixels * lanes
     if g.pool is not None:
         total += out_pixels * g.pool[0].kernel * g.pool[1].kernel * lanes + c.vector_latency
-    return total
+    return total + g.held.gaps * (out[0] - 1) * c.vector_latency
 
 
 def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: int) -> tuple[int, int, int]:
@@ -129,18 +133,22 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: 
     run = src_cols * g.pitch(channels) if channels == g.source[2] else channels * g.element_bytes
     runs = src_rows if channels == g.source[2] else src_rows * src_cols
     source_loads, weight_loads = _loads(g, t, blocks, maps, depths)
-    weight_loads *= len(kernel_cuts(g, t))
+    weight_loads *= 0 if g.held.weights else len(kernel_cuts(g, t))
     source_once = transfer_cycles(c, runs, run)
-    weights = weight_bytes(g, t)
+    weights = 0 if g.held.weights else weight_bytes(g, t)
     weights_once = transfer_cycles(c, 1, weights) if weights else 0
     mid_rows, mid_cols = mid_size(g, t)
     whole = t.channels >= g.mid[2]
     pixel = t.channels * g.element_bytes
-    stores = maps * blocks * _tile_transfer(c, t.rows, t.cols, pixel, whole)
-    others = maps * blocks * g.others * _tile_transfer(c, mid_rows, mid_cols, pixel, whole)
-    outputs = maps * blocks * t.rows * t.cols * pixel * (1 + g.others)
+    stored, others = int(not g.held.out), sum(not g.held.other(k) for k in range(g.others))
+    tiles = maps * blocks
+    outside = tiles * stored * _tile_transfer(c, t.rows, t.cols, pixel, whole)
+    outside += tiles * others * _tile_transfer(c, mid_rows, mid_cols, pixel, whole)
+    outputs = tiles * t.rows * t.cols * pixel * (stored + others)
+    if g.held.source:
+        source_loads = source_once = 0
     moved = source_loads * runs * run + weight_loads * weights + outputs
-    return source_loads * source_once + weight_loads * weights_once + stores + others, moved, source_once + weights_once
+    return source_loads * source_once + weight_loads * weights_once + outside, moved, source_once + weights_once
 
 
 def _tile_transfer(c: Timing, rows: int, cols: int, pixel: int, whole: bool) -> int:
@@ -160,46 +168,3 @@ def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple
         return every, weights
     held = (not t.weights_outer and depths <= t.slots) or maps * depths <= t.slots or blocks == 1
     return (maps * depths if held else every), weights
-
-
-def layer_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
-    """Return array cycles no schedule can beat for a layer.
-
-    At least its multiply-accumulates over the array's peak; for a layer of one group also the array's passes over the
-    whole of inputs times kernel and outputs, each as long as the dataflow makes it, under the best dataflow offered.
-    """
-    work = macs(graph, layer)
-    peak = math.ceil(work / chip.peak_macs_per_cycle)
-    if not work or layer.attrs.get("group", 1) > 1:
-        return peak
-    weights = graph.tensors[layer.inputs[1]].shape
-    n, depth = weights[0], math.prod(weights[1:])
-    pixels = work // (n * depth)
-    return max(peak, min(_pass_bound(chip, dataflow, pixels, depth, n) for dataflow in chip.array.dataflows))
-
-
-def _pass_bound(chip: Chip, dataflow: str, pixels: int, depth: int, n: int) -> int:
-    """Return the cycles of the fewest passes of a dataflow; a weight tile takes a cycle a row to load."""
-    rows, blocks = chip.array.rows, -(-n // chip.array.cols)
-    if dataflow == "ws":
-        return (-(-depth // rows) * blocks - 1) * max(pixels, rows) + pixels
-    if dataflow == "os":
-        return -(-pixels // rows) * blocks * depth
-    return 0
-
-
-def network_bound(graph: Graph, views: Mapping[str, View], constant_bytes: int, chip: Chip) -> int:
-    """Return cycles no schedule can beat for the network.
-
-    The larger of the sum of its layers' bounds on the one array, and of the bytes that must cross the DRAM bus once
-    (constants and outputs) over its peak rate.
-    """
-    compute = sum(layer_bound(graph, layer, chip) for layer in graph.layers)
-    once = constant_bytes + sum(_payload(views[name]) for name in graph.outputs)
-    bursts = once // chip.timing.dram_burst_bytes
-    return max(compute, bursts * chip.timing.dram_burst_cycles)
-
-
-def _payload(view: View) -> int:
-    n, h, w, c = view.extents
-    return n * h * w * c * view.element_bytes

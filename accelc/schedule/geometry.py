@@ -10,6 +10,7 @@ import numpy as np
 
 from accelc.chip import Chip
 from accelc.graph import ELEMENTWISE, WIDE, Graph, Layer, nhwc
+from accelc.isa import by_name
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS, Stage
 from accelc.schedule.views import View, round_up
 
@@ -49,6 +50,26 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Which of a stage's tensors stay on chip as whole maps, so that no tile of them is loaded or stored.
+
+    `whole_pixel`: the source's channels are all that its pixels hold. `gaps`: rows of the output do not adjoin.
+    `weights`: so do all the stage's weights.
+    """
+
+    source: bool = False
+    whole_pixel: bool = True
+    out: bool = False
+    others: tuple[bool, ...] = ()
+    gaps: bool = False
+    weights: bool = False
+
+    def other(self, index: int) -> bool:
+        """Return whether the second operand of the stage's elementwise step number `index` is held."""
+        return index < len(self.others) and self.others[index]
+
+
+@dataclass(frozen=True)
 class Geometry:
     """A stage's extents; `mid` is the head's output (without a head: the source), `out` the last step's.
 
@@ -71,12 +92,15 @@ class Geometry:
     others: int
     whole_channels: bool
     raw_output: bool
-    step_work: float
+    step_work: int  # lane cycles that the steps before a pool take for an element, pools aside
+    late_work: int  # and those after it
     folded: bool = False
     flattened: bool = False
     one_output: bool = True  # a tile's steps write one slot of the output at most
     separate_taps: bool = False  # the array reuses what neighboring taps share, so it must see them apart
     element_bytes: int = 1  # of an activation and of a weight
+    private_out: bool = True  # a step before the last writes where the output's tile is made
+    held: Held = Held()
 
     @property
     def taps(self) -> int:
@@ -192,6 +216,7 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
     if head.flattened:
         h, w, c = 1, 1, h * w * view.pitch // view.element_bytes
     pool = next((s for s in stage.steps if s.op in (*WINDOW_OPS, *GLOBAL_OPS)), None)
+    early = stage.steps if pool is None else stage.steps[: stage.steps.index(pool)]
     folded = (oh, ow, mh, mw, h, w) == (1,) * 6 and pool is None and head.taps == 1
     if folded:
         n, h, mh, oh = 1, n, n, n
@@ -205,12 +230,20 @@ def geometry_of(graph: Graph, stage: Stage, views: Mapping[str, View], chip: Chi
         others=sum(s.op in ELEMENTWISE for s in stage.steps),
         whole_channels=any(s.op in CHANNEL_OPS for s in stage.steps),
         raw_output=graph.tensors[stage.output].dtype == "int32",
-        step_work=sum(_step_work(s) for s in stage.steps),
+        step_work=sum(_step_work(s, chip) for s in early),
+        late_work=sum(_step_work(s, chip) for s in stage.steps[len(early) :]),
         folded=folded,
         one_output=_outputs_claimed(stage) == 1,
         separate_taps=chip.array.organization in ("row_stationary", "neighbor"),
         element_bytes=view.element_bytes,
+        private_out=_private_out(stage),
     )
+
+
+def _private_out(stage: Stage) -> bool:
+    """Return whether a step before the last leaves its tile where outputs are made, not where a pool takes it."""
+    pools = [layer.op in (*WINDOW_OPS, *GLOBAL_OPS) for layer in stage.layers]
+    return any(not any(pools[k + 1 :]) for k in range(len(pools) - 1))
 
 
 def _outputs_claimed(stage: Stage) -> int:
@@ -219,11 +252,17 @@ def _outputs_claimed(stage: Stage) -> int:
     return sum(across) + (stage.head is not None or not across[0])
 
 
-def _step_work(step: Layer) -> float:
+def _step_work(step: Layer, chip: Chip) -> int:
     """Return a step's lane cycles an element; pools are counted by their windows."""
     if step.op in (*WINDOW_OPS, *GLOBAL_OPS):
-        return 0.0
-    return 12.0 if step.op in CHANNEL_OPS else 1.0
+        return 0
+    if step.op not in CHANNEL_OPS:
+        return 1
+    size = step.attrs.get("size", 1)
+    around = {"pixels": 1, "n": 1, "before": (size - 1) // 2, "after": size // 2}
+    made = by_name(step.op if chip.array.operand_bits == 8 else f"{step.op}16")
+    cycles: int = made.clauses["cycles"](chip.timing, **{n: around[n] for n in made.operand_names("cycles")})[0]
+    return cycles
 
 
 def _head(graph: Graph, stage: Stage, view: View, chip: Chip) -> Geometry:
@@ -245,7 +284,8 @@ def _head(graph: Graph, stage: Stage, view: View, chip: Chip) -> Geometry:
         0,
         False,
         False,
-        0.0,
+        0,
+        0,
     )
     head = stage.head
     if head is None:

@@ -156,7 +156,7 @@ def _may_follow(graph: Graph, chain: list[Layer], layer: Layer) -> bool:
         return len(other) == 1 and nhwc(graph.tensors[name].shape) == nhwc(graph.tensors[layer.outputs[0]].shape)
     if layer.op in (*WINDOW_OPS, *GLOBAL_OPS):
         return not pooled and not any(member.op in CHANNEL_OPS for member in chain)
-    return False
+    return layer.op in CHANNEL_OPS and not any(member.op in CHANNEL_OPS for member in chain)
 
 
 def cut_stage(graph: Graph, stage: Stage) -> tuple[Stage, Stage] | None:

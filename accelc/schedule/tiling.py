@@ -12,6 +12,7 @@ from accelc.schedule.views import round_up
 
 SLACK = 64  # bytes after a tile that a read of four channels may touch
 WHOLE_KERNEL = 255  # more rows than a kernel has
+WIDE_MAP = 64  # columns
 PARAM_BYTES = 12  # bias, and scale or multiplier and shift, of one output channel
 
 
@@ -119,7 +120,8 @@ class Footprint:
 
     def act_bytes(self, g: Geometry) -> int:
         """Return the bytes of the activation buffer: the slots of each kind, one intermediate."""
-        return self.mid + self.slots * (self.source + g.others * self.other + self.out)
+        others = sum(not g.held.other(k) for k in range(g.others))
+        return self.mid + self.slots * (self.source + others * self.other + self.out)
 
     @property
     def wgt_bytes(self) -> int:
@@ -136,22 +138,28 @@ def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
     mid = mid_rows * mid_cols * pitch + slack
     out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels) + slack
     return Footprint(
-        source=src_rows * src_cols * g.pitch(source_channels(g, t)) + slack,
+        source=0 if g.held.source else src_rows * src_cols * g.pitch(source_channels(g, t)) + slack,
         mid=mid if g.pool is not None else 0,
         other=mid,
-        out=out,
-        weights=round_up(weight_bytes(g, t), SLACK),
+        out=0 if g.held.out and not g.private_out else out,
+        weights=0 if g.held.weights else round_up(weight_bytes(g, t), SLACK),
         tables=tables,
         acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) * g.element_bytes if g.has_head else 0,
         slots=t.slots,
     )
 
 
-def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip) -> bool:
-    """Return whether a footprint fits the chip and every operand its field."""
-    c = chip.timing
+def on_chip_bytes(f: Footprint, g: Geometry, chip: Chip) -> int:
+    """Return what a footprint takes of the activation buffer; a unified one holds its weights too."""
     act, wgt = round_up(f.act_bytes(g), SLACK), round_up(f.wgt_bytes, SLACK)
-    room = act + wgt <= c.act_bytes if c.unified else act <= c.act_bytes and wgt <= c.wgt_bytes
+    return act + wgt if chip.timing.unified else act
+
+
+def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip, wgt_room: int | None = None) -> bool:
+    """Return whether a footprint fits the chip (or `wgt_room` bytes for weights) and every operand its field."""
+    c = chip.timing
+    weights = bool(c.unified) or round_up(f.wgt_bytes, SLACK) <= (c.wgt_bytes if wgt_room is None else wgt_room)
+    room = weights and on_chip_bytes(f, g, chip) <= c.act_bytes
     return room and t.slots * f.acc_words * 4 <= c.acc_bytes and fields_fit(g, t)
 
 
@@ -160,7 +168,8 @@ def fields_fit(g: Geometry, t: Tiling) -> bool:
     rows, cols = source_size(g, t)
     source = source_channels(g, t)
     merged = g.conv[1].kernel * g.lanes(source)
-    pixels = g.conv[1].stride * g.pitch(source), g.pitch(t.channels), round_up(t.channels, BLOCK) * g.element_bytes
+    loaded = 0 if g.held.source else g.pitch(source)
+    pixels = g.conv[1].stride * loaded, g.pitch(t.channels), round_up(t.channels, BLOCK) * g.element_bytes
     return max(rows, cols, t.channels, source, merged, *pixels) < 1 << 16
 
 
@@ -192,17 +201,19 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
     return sorted({min(max(round_up(s, GRANULE), GRANULE), g.group_in) for s in sizes}, reverse=True)
 
 
-def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str]) -> Iterator[Tiling]:
+def tilings(
+    g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str], wgt_room: int | None = None
+) -> Iterator[Tiling]:
     """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
 
     Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables`
-    gives the bytes of lookup tables that a block of channels needs.
+    gives the bytes of lookup tables that a block of channels needs, `wgt_room` what is free of the weight buffer.
     """
     kernel = g.conv[0].kernel
     cuts = _pieces(kernel) if g.has_head and not g.depthwise else [kernel]
     for slots, kernel_rows in product((2, 1) if g.one_output else (2,), cuts):
         found = False
-        for cut in _kernel_tilings(g, chip, tables, kernel_rows, slots):
+        for cut in _kernel_tilings(g, chip, tables, kernel_rows, slots, wgt_room):
             found = True
             yield from (replace(cut, dataflow=dataflow) for dataflow in dataflows)
         if found:
@@ -210,27 +221,29 @@ def tilings(g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Se
 
 
 def _kernel_tilings(
-    g: Geometry, chip: Chip, tables: Callable[[int], int], kernel_rows: int, slots: int
+    g: Geometry, chip: Chip, tables: Callable[[int], int], kernel_rows: int, slots: int, wgt_room: int | None
 ) -> Iterator[Tiling]:
     """Yield the cuts that fit with `kernel_rows` rows of the kernel in a weight tile and `slots` tiles at a time."""
     for channels in channel_cuts(g, chip):
         for depth in depth_cuts(g, chip):
             if channels > g.group_out and depth < g.group_in:
                 continue  # several whole groups are never cut in depth
-            yield from _map_cuts(g, chip, Tiling(1, 1, channels, depth, True, "", kernel_rows, slots), tables(channels))
+            cut = Tiling(1, 1, channels, depth, True, "", kernel_rows, slots)
+            yield from _map_cuts(g, chip, cut, tables(channels), wgt_room)
 
 
-def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int) -> Iterator[Tiling]:
+def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None) -> Iterator[Tiling]:
     """Yield a cut with the rows and columns of the map that then fit."""
 
     def legal(rows: int, cols: int) -> bool:
         t = replace(cut, rows=rows, cols=cols)
-        return fits(g, t, footprint(g, t, tables), chip)
+        return fits(g, t, footprint(g, t, tables), chip, wgt_room)
 
-    cols = next((c for c in _pieces(g.out[1]) if legal(1, c)), None)
-    if cols is None:
-        return
-    for rows in _pieces(g.out[0]):
-        if legal(rows, cols):
-            yield replace(cut, rows=rows, cols=cols)
-            yield replace(cut, rows=rows, cols=cols, weights_outer=False)
+    widths = [cols for cols in _pieces(g.out[1]) if legal(1, cols)]
+    # Narrower tiles are tried where they may win: under a pool, whose tiles overlap, and on wide maps with little room.
+    pooled = g.pool is not None and g.has_head
+    for cols in widths if pooled or g.out[1] > WIDE_MAP else widths[:1]:
+        for rows in _pieces(g.out[0]) if pooled or cols == widths[0] else (1,):
+            if legal(rows, cols):
+                yield replace(cut, rows=rows, cols=cols)
+                yield replace(cut, rows=rows, cols=cols, weights_outer=False)

@@ -62,9 +62,7 @@ def _unnormalized(s: Steps, place: str, extent: int, align: bool) -> str:
     return s.map("sub", s.map("mul", shifted, extent / 2), 0.5)
 
 
-def _taps(
-    s: Steps, node: Node, mode: str, place: str, extent: int, align: bool
-) -> list[tuple[str, str | None]]:
+def _taps(s: Steps, node: Node, mode: str, place: str, extent: int, align: bool) -> list[tuple[str, str | None]]:
     """Return (pixel, weight) for each neighbor along an axis; the weight is 0 outside where padding is zeros."""
     padding = node.get("padding_mode", "zeros")
     if padding == "border" and mode != "cubic":
@@ -108,9 +106,7 @@ def _reflected(s: Steps, place: str, extent: int, align: bool) -> str:
     return s.map("min", s.map("max", s.map("add", back, low), 0.0), extent - 1.0)
 
 
-def _tap(
-    s: Steps, pixel: str, weight: str | None, padding: str, extent: int, align: bool
-) -> tuple[str, str | None]:
+def _tap(s: Steps, pixel: str, weight: str | None, padding: str, extent: int, align: bool) -> tuple[str, str | None]:
     if padding == "reflection":
         pixel = s.map("round", _reflected(s, pixel, extent, align))
     if padding == "zeros":
@@ -200,50 +196,6 @@ def _edges(s: Steps, place: str, extent: int) -> list[tuple[str, str]]:
     return [(low, s.map("mul", s.map("sub", 1.0, frac), share)), (high, s.map("mul", frac, share))]
 
 
-def max_roi_pool(b: Builder, node: Node) -> None:
-    """Maxima over the cells of regions, first along columns, then along rows; empty cells give 0."""
-    s = Steps(b, node)
-    x, rois = node.input(0), node.input(1)
-    high, wide = node.get("pooled_shape")
-    scale = float(node.get("spatial_scale", 1.0))
-    _, c, h, w = s.shape(x)
-    count = s.shape(rois)[0]
-    batch = s.map("to_int", s.pick(rois, 1, 0))
-    corners = [s.map("floor", s.map("add", s.map("mul", s.pick(rois, 1, k), scale), 0.5)) for k in range(1, 5)]
-    images = s.gather(s.transpose(x, (0, 2, 3, 1)), batch)  # (regions, h, w, c)
-    across = _cells(s, corners[0], corners[2], wide, w)
-    down = _cells(s, corners[1], corners[3], high, h)
-    # A strip of each cell at a time: the regions' own maps would not fit beside all cells of all regions.
-    strips = [_masked_max(s, images, s.pick(across, 1, k), 2) for k in range(wide)]  # each (regions, h, c)
-    table = s.reshape(s.concat([s.reshape(t, (count, h, 1, c)) for t in strips], 2), (count, h, wide, c))
-    cells = [_masked_max(s, table, s.pick(down, 1, k), 1) for k in range(high)]  # each (regions, wide, c)
-    found = s.concat([s.reshape(t, (count, 1, wide, c)) for t in cells], 1)
-    empty = s.map("less", found, -3.0e38)
-    found = s.map("where", empty, s.map("mul", s.map("max", found, 0.0), 0.0), found)
-    s.finish(s.transpose(found, (0, 3, 1, 2)))
-
-
-def _cells(s: Steps, low: str, high: str, cells: int, extent: int) -> str:
-    """Return (regions, cells, extent): whether a pixel lies in a cell, floor(k * size) to ceil((k + 1) * size) - 1."""
-    count = s.shape(low)[0]
-    length = s.map("max", s.map("add", s.map("sub", high, low), 1.0), 1.0)
-    size = s.reshape(s.map("div", length, float(cells)), (count, 1, 1))
-    number = np.arange(cells, dtype=np.float32).reshape(1, cells, 1)
-    start = s.reshape(low, (count, 1, 1))
-    first = s.map("add", s.map("floor", s.map("mul", size, number)), start)
-    end = s.map("add", s.map("ceil", s.map("mul", size, number + 1)), start)
-    pixel = s.constant(np.arange(extent, dtype=np.float32).reshape(1, 1, extent))
-    return s.map("and", s.map("greater_equal", pixel, first), s.map("less", pixel, end))
-
-
-def _masked_max(s: Steps, x: str, mask: str, axis: int) -> str:
-    """Return the maximum of x along an axis over the places where mask (regions, extent) is set."""
-    shape = [1] * len(s.shape(x))
-    shape[0], shape[axis] = s.shape(mask)
-    held = s.map("where", s.reshape(mask, shape), x, s.constant(-3.4e38, x))
-    return s.reduce("max", held, (axis,))
-
-
 def max_unpool(b: Builder, node: Node) -> None:
     """Values put back at the places their maxima came from, zeros elsewhere."""
     s = Steps(b, node)
@@ -321,7 +273,6 @@ LOWERINGS = (
         ("coordinate_transformation_mode", "mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"),
         ("sampling_ratio=0",),
     ),
-    Lowering("MaxRoiPool", max_roi_pool, ("map", "reduce"), ("pooled_shape", "spatial_scale")),
     Lowering("MaxUnpool", max_unpool, ("scatter",), ("kernel_shape", "pads", "strides")),
     Lowering("Col2Im", col2im, ("scatter",), ("dilations", "pads", "strides"), ("sizes computed at run time",)),
 )

@@ -1,0 +1,107 @@
+"""Which maps of a network stay on chip: the choice of `residency`, priced by the mappings of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from accelc.graph import ELEMENTWISE
+from accelc.schedule.allocate import lives
+from accelc.schedule.cost import Cost
+from accelc.schedule.frames import frames_of, other_names
+from accelc.schedule.geometry import Held
+from accelc.schedule.residency import Residency, arrange, choose, maps_of, nothing
+from accelc.schedule.search import Search, StagePlan
+from accelc.schedule.tiling import Tiling
+from accelc.schedule.views import round_up
+
+
+class Holding:
+    """The choice of the maps that stay on chip between the stages of one network."""
+
+    def __init__(self, search: Search, plans: Sequence[StagePlan]) -> None:
+        self.search, self.plans = search, plans
+        self.graph, self.views, self.room = search.graph, search.views, search.chip.timing.act_bytes
+        stages = [plan.stage for plan in plans]
+        self.lives = lives(self.graph, self.views, stages)
+        self.frames = frames_of(self.graph, self.views, stages, [plan.geometry for plan in plans], self.lives)
+        self._known: dict[tuple[int, Held, int], tuple[Tiling, Cost] | None] = {}
+
+    def best(self) -> tuple[tuple[StagePlan, ...], Residency]:
+        """Return the plans and the residency of the best choice that can be arranged in the buffer."""
+        stages = [plan.stage for plan in self.plans]
+        maps = maps_of(self.frames, self.lives, self._overwrites())
+        while maps:
+            held, exact = choose(maps, len(stages), self.room, self._price, self._weigh())
+            kept = arrange(held, self.frames, len(stages), self.room, exact)
+            plans = None if kept is None else self._plans(kept)
+            if kept is not None and plans is not None:
+                return plans, kept
+            largest = max(held, key=lambda m: ((m.last - m.first) * m.bytes, m.name))
+            maps = [m for m in maps if m != largest]
+        return tuple(self.plans), nothing(len(stages), self.room)
+
+    def _weigh(self) -> Callable[[Cost], float]:
+        """Return a cost as one number that adds up over stages; a product is weighed by shares of the unheld total."""
+        costs = [plan.cost for plan in self.plans if plan.cost is not None]
+        cycles, moved = sum(c.cycles for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
+        weights = {"latency": (1.0, 1e-6), "energy": (1e-6, 1.0), "edp": (1 / cycles, 1 / moved)}
+        by_cycle, by_byte = weights[self.search.objective]
+        return lambda cost: by_cycle * cost.cycles + by_byte * cost.dram_bytes
+
+    def _price(self, k: int, names: frozenset[str], taken: int) -> Cost | None:
+        if self.plans[k].geometry is None:
+            return Cost(0, 0, 0, 0, 0)
+        found = self._mapping(k, self._held(k, names), self.room - taken)
+        return None if found is None else found[1]
+
+    def _mapping(self, k: int, held: Held, room: int) -> tuple[Tiling, Cost] | None:
+        key = (k, held, room)
+        if key not in self._known:
+            geometry = self.plans[k].geometry
+            assert geometry is not None
+            self._known[key] = self.search.choice(self.plans[k].stage, replace(geometry, held=held), room)
+        return self._known[key]
+
+    def _held(self, k: int, names: frozenset[str] | Mapping[str, object]) -> Held:
+        stage, geometry = self.plans[k].stage, self.plans[k].geometry
+        assert geometry is not None
+        source, out = self.views[stage.source], self.views[stage.output]
+        others = [n in self.views and self.views[n].region in names for n in other_names(stage)]
+        near = [self.views[n] for n, held in zip(other_names(stage), others, strict=True) if held]
+        near += [out] + [source] * (stage.head is None)
+        return Held(
+            source=source.region in names,
+            whole_pixel=geometry.flattened or source.pitch == round_up(source.extents[3] * source.element_bytes, 4),
+            out=out.region in names,
+            others=tuple(others) if any(others) else (),
+            gaps=any(v.region in names and sum(self.frames[v.region].halo[1::2]) > 0 for v in near),
+        )
+
+    def _overwrites(self) -> dict[str, str]:
+        """Return for sums and products the operand in whose place they may be made: nobody reads it later."""
+        span = {life.name: life for life in self.lives}
+        found = {}
+        for k, plan in enumerate(self.plans):
+            if plan.stage.kind != "tile" or plan.stage.layers[-1].op not in ELEMENTWISE:
+                continue
+            name, other = plan.stage.output, other_names(plan.stage)[-1]
+            apart = other in self.views and self.views[other].region != self.views[plan.stage.source].region
+            whole = apart and self.views[name].region == name and self.views[other].region == other
+            if whole and span[other].last == k and span[name].first == k:
+                found[name] = other
+        return found
+
+    def _plans(self, kept: Residency) -> tuple[StagePlan, ...] | None:
+        """Return the plan of each stage in the room that the arrangement leaves, None if one fits nowhere."""
+        made = []
+        for k, plan in enumerate(self.plans):
+            if plan.geometry is None:
+                made.append(plan)
+                continue
+            held = self._held(k, kept.places)
+            found = self._mapping(k, held, kept.floors[k])
+            if found is None:
+                return None
+            made.append(StagePlan(plan.stage, replace(plan.geometry, held=held), *found))
+        return tuple(made)

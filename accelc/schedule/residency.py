@@ -1,0 +1,155 @@
+"""Which maps stay on chip from the stage that makes them to the last that reads them: chosen for the whole network.
+
+The choice is exact over this space: each map that qualifies (see `frames`) is held for its whole life or not at all,
+the maps alive together and the tiles of the running stage share the activation buffer, and each stage then has its
+best mapping in the room that is left. Stages run in their order, so the only thing one stage leaves to the next is
+which maps are held: the search walks the stages and keeps, for each set of maps held, the least total cost so far.
+Two sets that differ only in the past are one, so nothing is lost. Where more than `MOST_STATES` sets are open, the
+costliest are dropped, and `Residency.exact` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from accelc.schedule.allocate import Life, place
+from accelc.schedule.cost import Cost
+from accelc.schedule.frames import Frame
+
+MOST_STATES = 256
+
+Names = frozenset[str]
+Price = Callable[[int, Names, int], Cost | None]
+"""(stage, names of the maps held, bytes they take) -> cost of the stage in the room left, None if nothing fits."""
+Weigh = Callable[[Cost], float]
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map that may be held, and the map it may be made over: a sum takes the place of the operand that dies in it."""
+
+    name: str
+    bytes: int
+    first: int
+    last: int
+    over: str = ""
+
+
+@dataclass(frozen=True)
+class Residency:
+    """The maps held, each with its place in the activation buffer, and whether no better choice exists."""
+
+    frames: Mapping[str, Frame]
+    places: Mapping[str, int]
+    turns: Mapping[str, str]  # the first of the maps that take one place in turn
+    floors: tuple[int, ...]  # per stage: bytes of the buffer, from its start, that are free for its tiles
+    exact: bool = True
+
+    def held(self, region: str) -> bool:
+        """Return whether a region is on chip."""
+        return region in self.places
+
+
+@dataclass(frozen=True)
+class _State:
+    cost: float
+    held: tuple[Map, ...]  # all maps held so far
+    alive: frozenset[Map]
+
+
+def maps_of(frames: Mapping[str, Frame], lives: Sequence[Life], overwrites: Mapping[str, str]) -> list[Map]:
+    """Return the frames as maps; `overwrites` names for a map the one in whose place it may be made."""
+    found = []
+    for life in lives:
+        if life.name in frames:
+            over = overwrites.get(life.name, "")
+            alike = over in frames and _alike(frames[life.name], frames[over])
+            found.append(Map(life.name, frames[life.name].bytes, life.first, life.last, over if alike else ""))
+    return found
+
+
+def _alike(a: Frame, b: Frame) -> bool:
+    """Return whether two maps lie alike on chip, byte for byte."""
+    same = a.owner.extents == b.owner.extents and a.owner.strides == b.owner.strides
+    return same and a.halo == b.halo and (a.zero == b.zero or max(a.halo) == 0)
+
+
+def choose(maps: Sequence[Map], stages: int, room: int, price: Price, weigh: Weigh) -> tuple[list[Map], bool]:
+    """Return the maps to hold and whether that is the best choice; raise ValueError if some stage fits nowhere."""
+    states = [_State(0.0, (), frozenset())]
+    exact = True
+    for k in range(stages):
+        born = [m for m in maps if m.first == k and m.bytes <= room]
+        states = _merged(_after(states, born, k, room, price, weigh))
+        if not states:
+            raise ValueError(k)
+        exact &= len(states) <= MOST_STATES
+        states = states[:MOST_STATES]
+    return list(states[0].held), exact
+
+
+def _after(
+    states: Sequence[_State], born: Sequence[Map], k: int, room: int, price: Price, weigh: Weigh
+) -> list[_State]:
+    """Return the states after stage k for every choice among the maps born there."""
+    found = []
+    for state in states:
+        for chosen in _subsets(born):
+            alive = state.alive | chosen
+            names = frozenset(m.name for m in alive)
+            taken = sum(m.bytes for m in alive) - sum(m.bytes for m in chosen if m.over in names)
+            cost = price(k, names, taken) if taken <= room else None
+            if cost is not None:
+                rest = frozenset(m for m in alive if m.last > k)
+                held = (*state.held, *sorted(chosen, key=lambda m: m.name))
+                found.append(_State(state.cost + weigh(cost), held, rest))
+    return found
+
+
+def _subsets(maps: Sequence[Map]) -> list[frozenset[Map]]:
+    found = [frozenset[Map]()]
+    for one in maps:
+        found += [chosen | {one} for chosen in found]
+    return found
+
+
+def _merged(states: Sequence[_State]) -> list[_State]:
+    """Keep the cheapest of the states that leave the same maps to the stages that follow, cheapest first."""
+    best: dict[frozenset[Map], _State] = {}
+    for state in states:
+        if state.alive not in best or state.cost < best[state.alive].cost:
+            best[state.alive] = state
+    return sorted(best.values(), key=lambda s: s.cost)
+
+
+def arrange(held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool) -> Residency | None:
+    """Return the residency of the maps held, from the end of the buffer down; None if gaps make them overflow."""
+    turns = _turns(held)
+    spans = [
+        Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
+        for owner in dict.fromkeys(turns.values())
+        for turn in [[m for m in held if turns[m.name] == owner]]
+    ]
+    placement = place(spans)
+    if placement.bytes > room:
+        return None
+    starts = {span.name: room - placement.offsets[span.name] - span.bytes for span in spans}
+    floors = tuple(
+        min((starts[span.name] for span in spans if span.first <= k <= span.last), default=room) for k in range(stages)
+    )
+    places = {name: starts[owner] for name, owner in turns.items()}
+    return Residency({name: frames[name] for name in places}, places, turns, floors, exact)
+
+
+def _turns(held: Sequence[Map]) -> dict[str, str]:
+    """Return for each map the first of those whose place it takes in turn."""
+    turns: dict[str, str] = {}
+    for m in sorted(held, key=lambda m: m.first):
+        turns[m.name] = turns.get(m.over, m.name)
+    return turns
+
+
+def nothing(stages: int, room: int) -> Residency:
+    """Return the residency that holds no map."""
+    return Residency({}, {}, {}, (room,) * stages)
