@@ -25,8 +25,8 @@ def test_wide_networks_have_the_parameters_of_the_paper(depth: int, factor: int,
     assert round(form("wrn_28_10", depth=depth, factor=factor).params / 1e6, 1) == millions
 
 
-def test_wrn_28_10_has_the_parameters_of_its_authors_program() -> None:
-    """The PyTorch program of the authors prints 36479194 for ten classes."""
+def test_wrn_28_10_has_the_parameters_of_its_ports() -> None:
+    """PyTorch ports assert 36479194 for the ten classes of CIFAR-10."""
     assert published("wrn_28_10").params == 36_479_194
 
 
