@@ -114,7 +114,7 @@ class Builder:
         opsets = [helper.make_opsetid(node.domain, node.version)]
         try:
             return shape_inference.infer_node_outputs(
-                schema, node.proto, {t.name: _onnx_type(t) for t in present}, data, opset_imports=opsets
+                schema, node.proto, {t.name: onnx_type(t) for t in present}, data, opset_imports=opsets
             )
         except Exception as error:  # the library raises its own InferenceError and bare ValueError
             raise ModelError(f"node '{node.name}' ({node.op}): {one_line(error)}") from None
@@ -171,7 +171,8 @@ def one_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _onnx_type(tensor: Tensor) -> TypeProto:
+def onnx_type(tensor: Tensor) -> TypeProto:
+    """Return a tensor's type and shape as ONNX writes them."""
     # A quantized constant stands for its dequantized value.
     dtype = FLOAT if tensor.data is not None and tensor.quant is not None else tensor.dtype
     kind = onnx.TensorProto.STRING if dtype.startswith(("<U", "object", "str")) else None

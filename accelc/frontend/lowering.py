@@ -79,7 +79,7 @@ def _fits(b: Builder, node: Node, entry: Lowering) -> bool:
 
 
 def _check_types(b: Builder, node: Node, entry: Lowering) -> None:
-    if entry.layers and all(op in LAYOUT_OPS for op in entry.layers):
+    if all(op in LAYOUT_OPS for op in entry.layers):
         return
     allowed = (FLOAT, *QUANTIZED) if entry.integer else (FLOAT,)
     for name in node.inputs:

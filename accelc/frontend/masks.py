@@ -6,7 +6,7 @@ from accelc.frontend.builder import Builder
 from accelc.graph import LAYOUT_OPS, Layer
 
 _NOTHING = -1e4  # exp(-10,000) is 0 in 32-bit numbers
-_DEPTH = 4
+_DEPTH = 8
 _KEEP = {"add", "sub", "mul", "where", "min"}
 
 

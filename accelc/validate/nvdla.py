@@ -206,7 +206,8 @@ _PROSE = (
     " with it what remains is the published figures' rounding.",
     "`fps_simulated` is our compiler and simulator on the chip `nvdla_large` with the row's array, buffer and DRAM rate"
     " (a burst rounded up to whole cycles: 1.5 to 5 % slower than the row at 5 to 20 GB/s), layer by layer as the formula"
-    " has it, no map kept on chip between layers. It departs from the formula in both directions. Slower: no Winograd, which is 2.25 times the MAC cycles of 3x3 kernels; the array's edges,"
+    " has it, no map kept on chip between layers. It departs from the formula in both directions. Slower: no Winograd,"
+    " which is 2.25 times the MAC cycles of 3x3 kernels; the array's edges,"
     " fill and drain; additions and pooling as instructions of their own; DRAM latency and refresh. Faster, where DRAM"
     " bounds: weights are not Winograd's, which are 16/9 as large, and the tiling reads less than the formula's rule of"
     " keeping one whole operand. The primer tells no shape of array: that of 2,048 MACs is nv_large's, that of 64"

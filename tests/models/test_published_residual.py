@@ -40,7 +40,7 @@ def test_wrn_28_10_groups() -> None:
 
 # Torchvision's tables: parameters and GFLOPS, which count a multiply-add once. The zoo lists the first form alone.
 GROUPED = {"groups": 64, "width_factor": 4}
-TORCHVISION = (
+TORCHVISION: tuple[tuple[str, dict[str, Any], int, float], ...] = (
     ("resnext101_32x8d", {}, 88_791_336, 16.414),
     ("resnext101_32x8d", GROUPED, 83_455_272, 15.46),
     ("wide_resnet50_2", {"blocks": (3, 4, 23, 3)}, 126_886_696, 22.753),
