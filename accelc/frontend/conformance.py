@@ -23,7 +23,7 @@ CLAIMED = frozenset(op for domain, op in (*LOWERINGS, *REAL_LOWERINGS, *EXPANSIO
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         r".*(FLOAT8|FLOAT4|INT4|INT2|e4m3|e5m2|uint4|int4|uint2|int2|float4).*": "float8 and types below 8 bits",
-        r".*to_BFLOAT16.*|.*_BFLOAT16_.*": "bfloat16",
+        r".*to_BFLOAT16.*|.*_BFLOAT16_.*|test_attention_.*_bf16": "bfloat16",
         r"test_equal_string.*": "text",
         r"test_identity_(sequence|opt)|test_if_opt|test_loop1._seq.*": "sequences and optional values",
         r"test_batchnorm_.*training_mode|test_training_dropout.*": "training",

@@ -205,8 +205,8 @@ _PROSE = (
     " (140.6 frames/s, 7.114 ms, MAC utilization 0.232). Without it each figure is up to 2.4 % off;"
     " with it what remains is the published figures' rounding.",
     "`fps_simulated` is our compiler and simulator on the chip `nvdla_large` with the row's array, buffer and DRAM rate"
-    " (a burst rounded up to whole cycles: 1.5 to 5 % slower than the row at 5 to 20 GB/s), layer by layer as the formula"
-    " has it, no map kept on chip between layers. It departs from the formula in both directions. Slower: no Winograd,"
+    " (a burst rounded up to whole cycles: 1.5 to 5 % slower than the row at 5 to 20 GB/s), layer by layer like the"
+    " formula, no map kept on chip between layers. It departs from the formula in both directions. Slower: no Winograd,"
     " which is 2.25 times the MAC cycles of 3x3 kernels; the array's edges,"
     " fill and drain; additions and pooling as instructions of their own; DRAM latency and refresh. Faster, where DRAM"
     " bounds: weights are not Winograd's, which are 16/9 as large, and the tiling reads less than the formula's rule of"
