@@ -137,5 +137,5 @@ LOWERINGS = (
     Lowering("HardSigmoid", hard_sigmoid, ("hard_sigmoid",), ("alpha", "beta")),
     Lowering("HardSwish", hard_swish, ("hard_sigmoid", "mul")),
     Lowering("Swish", swish, ("sigmoid", "mul"), ("alpha",), ("alpha other than 1",)),
-    Lowering("Softmax", softmax, ("softmax", "reshape"), ("axis",)),
+    Lowering("Softmax", softmax, ("softmax", "reshape"), ("axis",), ("masked classes",)),
 )

@@ -74,9 +74,9 @@ def total(b: Builder, node: Node) -> None:
 
 
 LOWERINGS = (
-    Lowering("Add", binary, ("add",)),
-    Lowering("Sub", binary, ("sub",)),
-    Lowering("Mul", binary, ("mul",)),
+    Lowering("Add", binary, ("add",), (), ("masks: constants of -10000 or less",)),
+    Lowering("Sub", binary, ("sub",), (), ("masks: constants of -10000 or less",)),
+    Lowering("Mul", binary, ("mul",), (), ("masks: constants of -10000 or less",)),
     Lowering("Div", div, ("mul",), (), ("a divisor computed at run time", "a divisor of 0")),
     Lowering("Neg", neg, ("mul",)),
     Lowering("Sum", total, ("add",)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 from accelc.chip import Chip, Timing
@@ -79,40 +80,71 @@ def merges_taps(g: Geometry, block: Block, depth: int) -> bool:
     return adjoin and block.groups == 1 and g.conv[1].dilation == 1 and not g.separate_taps
 
 
-def cost_of(g: Geometry, t: Tiling, chip: Chip) -> Cost:
-    """Return the predicted cost of a stage under a tiling."""
-    c = chip.timing
-    blocks = Counter((b.count, b.groups, b.depth) for b in channel_blocks(g, t.channels))
-    sizes = Counter(product(_cuts(g.out[0], t.rows), _cuts(g.out[1], t.cols)))
-    mac = vector = 0
-    for (count, groups, depth), times in blocks.items():
+@dataclass(frozen=True)
+class Engines:
+    """What the array and the vector unit take for a stage, and the vector unit for its last tile."""
+
+    mac: int
+    vector: int
+    tail: int
+
+
+def engines_of(g: Geometry, t: Tiling, chip: Chip) -> Engines:
+    """Return the cycles of the array and the vector unit; what is held matters to them by the source and gaps alone."""
+    c, mac, vector, count = chip.timing, 0, 0, 0
+    depths_of = _depth_counts(g, t)
+    for (count, groups, depth), times in block_counts(g, t.channels):
         block = Block(0, count, groups, 0, depth)
-        depths = Counter(_depths(g, t, block))
-        for (rows, cols), maps in sizes.items():
-            mid = mid_size(g, replace(t, rows=rows, cols=cols))
-            vector += times * maps * _vector_cycles(g, c, mid, (rows, cols), count)
+        for (rows, row_times), (cols, col_times) in product(_counts(g.out[0], t.rows), _counts(g.out[1], t.cols)):
+            maps = times * row_times * col_times * g.batch
+            mid = mid_size(g, rows, cols)
+            vector += maps * _vector_cycles(g, c, mid, (rows, cols), count)
             if g.has_head:
-                mac += times * maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in depths.items())
-    maps = sizes.total() * g.batch
-    dma, moved, first = _traffic(g, t, c, blocks.total(), maps, len(_depths(g, t, block)))
-    mid = mid_size(g, t)
-    tail = _vector_cycles(g, c, mid, (t.rows, t.cols), count)
+                mac += maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in depths_of(block))
+    return Engines(mac, vector, _vector_cycles(g, c, mid_size(g, t.rows, t.cols), (t.rows, t.cols), count))
+
+
+def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) -> Cost:
+    """Return the predicted cost of a stage under a tiling; `engines` saves working them out again."""
+    c, found = chip.timing, engines or engines_of(g, t, chip)
+    blocks = block_counts(g, t.channels)
+    (count, groups, depth), _ = blocks[-1]
+    depths = sum(n for _, n in _depth_counts(g, t)(Block(0, count, groups, 0, depth)))
+    maps = -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * g.batch
+    dma, moved, first = _traffic(g, t, c, sum(n for _, n in blocks), maps, depths)
+    tail = found.tail
     if not g.held.out:
         tail += transfer_cycles(c, t.rows, t.cols * t.channels * g.element_bytes)
-    mac, vector = mac * g.batch, vector * g.batch
-    overlapped = max(mac, vector, dma) if t.slots > 1 else mac + vector + dma
-    return Cost(overlapped + first + tail, mac, vector, dma, moved)
+    overlapped = max(found.mac, found.vector, dma) if t.slots > 1 else found.mac + found.vector + dma
+    return Cost(overlapped + first + tail, found.mac, found.vector, dma, moved)
 
 
-def _cuts(extent: int, piece: int) -> list[int]:
-    """Return the sizes of the pieces of an extent."""
-    return [piece] * (extent // piece) + [extent % piece] * (extent % piece > 0)
+Counts = list[tuple[int, int]]
+"""Sizes of pieces, and how many there are of each."""
 
 
-def _depths(g: Geometry, t: Tiling, block: Block) -> list[int]:
-    if not g.has_head or g.depthwise or block.groups > 1:
-        return [block.depth]
-    return _cuts(block.depth, t.depth)
+def _counts(extent: int, piece: int) -> Counts:
+    """Return the pieces of an extent."""
+    whole, rest = divmod(extent, piece)
+    return [(piece, whole)] * (whole > 0) + [(rest, 1)] * (rest > 0)
+
+
+def block_counts(g: Geometry, channels: int) -> list[tuple[tuple[int, int, int], int]]:
+    """Return the blocks of output channels as (channels, groups, depth), and how many there are of each."""
+    if g.groups > 1 and g.has_head and not g.depthwise:
+        return list(Counter((b.count, b.groups, b.depth) for b in channel_blocks(g, channels)).items())
+    own = g.depthwise or not g.has_head
+    return [((size, 1, size if own else g.group_in), n) for size, n in _counts(g.mid[2], channels)]
+
+
+def _depth_counts(g: Geometry, t: Tiling) -> Callable[[Block], Counts]:
+    """Return how the depth of a block is cut."""
+
+    def counts(block: Block) -> Counts:
+        whole = not g.has_head or g.depthwise or block.groups > 1
+        return [(block.depth, 1)] if whole else _counts(block.depth, t.depth)
+
+    return counts
 
 
 def _vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
@@ -137,7 +169,7 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, blocks: int, maps: int, depths: 
     source_once = transfer_cycles(c, runs, run)
     weights = 0 if g.held.weights else weight_bytes(g, t)
     weights_once = transfer_cycles(c, 1, weights) if weights else 0
-    mid_rows, mid_cols = mid_size(g, t)
+    mid_rows, mid_cols = mid_size(g, t.rows, t.cols)
     whole = t.channels >= g.mid[2]
     pixel = t.channels * g.element_bytes
     stored, others = int(not g.held.out), sum(not g.held.other(k) for k in range(g.others))

@@ -10,6 +10,7 @@ from accelc.schedule.allocate import lives
 from accelc.schedule.cost import Cost
 from accelc.schedule.frames import frames_of, other_names
 from accelc.schedule.geometry import Held
+from accelc.schedule.options import Choices
 from accelc.schedule.residency import Residency, arrange, choose, maps_of, nothing
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.tiling import Tiling
@@ -25,7 +26,7 @@ class Holding:
         stages = [plan.stage for plan in plans]
         self.lives = lives(self.graph, self.views, stages)
         self.frames = frames_of(self.graph, self.views, stages, [plan.geometry for plan in plans], self.lives)
-        self._known: dict[tuple[int, Held, int], tuple[Tiling, Cost] | None] = {}
+        self._known: dict[tuple[int, Held], Choices] = {}
 
     def best(self) -> tuple[tuple[StagePlan, ...], Residency]:
         """Return the plans and the residency of the best choice that can be arranged in the buffer."""
@@ -56,12 +57,11 @@ class Holding:
         return None if found is None else found[1]
 
     def _mapping(self, k: int, held: Held, room: int) -> tuple[Tiling, Cost] | None:
-        key = (k, held, room)
-        if key not in self._known:
+        if (k, held) not in self._known:
             geometry = self.plans[k].geometry
             assert geometry is not None
-            self._known[key] = self.search.choice(self.plans[k].stage, replace(geometry, held=held), room)
-        return self._known[key]
+            self._known[k, held] = self.search.choices(self.plans[k].stage, replace(geometry, held=held))
+        return self._known[k, held].within(room)
 
     def _held(self, k: int, names: frozenset[str] | Mapping[str, object]) -> Held:
         stage, geometry = self.plans[k].stage, self.plans[k].geometry

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from accelc.chip import Chip
-from accelc.schedule.cost import Cost, cost_of
-from accelc.schedule.geometry import Geometry
-from accelc.schedule.tiling import Tiling, footprint, on_chip_bytes, tilings
+from accelc.schedule.cost import Cost, Engines, cost_of, engines_of
+from accelc.schedule.geometry import Geometry, Held
+from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
 
 Rank = Callable[[Cost], tuple[float, ...]]
 
@@ -64,12 +64,39 @@ def choices(
     g: Geometry, box: Boxed, tables: Tables, objective: str, dataflows: tuple[str, ...], wgt_room: int | None = None
 ) -> Choices:
     """Return the best mappings of a stage by room; equal geometries are searched once."""
-    chip, rank = box.chip, OBJECTIVES[objective]
-    priced = []
-    for t in tilings(g, chip, tables.room, dataflows, wgt_room):
-        room = on_chip_bytes(footprint(g, t, tables.room(t.channels)), g, chip)
-        priced.append((room, t, cost_of(g, t, chip)))
+    chip, rank, core = box.chip, OBJECTIVES[objective], _core(g)
+    known = _known(core, box)
+    priced = [
+        (on_chip_bytes(foot, g, chip), t, cost_of(g, t, chip, known.engines(t)))
+        for t, foot in tilings(g, chip, tables.room, dataflows, wgt_room)
+    ]
     return _front(priced, rank)
+
+
+def _core(g: Geometry) -> Geometry:
+    """Return a geometry with only so much held as matters to the array and the vector unit."""
+    held = Held(source=g.held.source, whole_pixel=g.held.whole_pixel or not g.held.source, gaps=g.held.gaps)
+    return replace(g, held=held)
+
+
+class _Known:
+    """The engines' cycles of one geometry by cut, each worked out once."""
+
+    def __init__(self, core: Geometry, chip: Chip) -> None:
+        self.core, self.chip = core, chip
+        self._found: dict[tuple[int | str, ...], Engines] = {}
+
+    def engines(self, t: Tiling) -> Engines:
+        """Return the engines' cycles of a tiling; the loop order does not matter to them."""
+        key = (t.rows, t.cols, t.channels, t.depth, t.kernel_rows, t.dataflow)
+        if key not in self._found:
+            self._found[key] = engines_of(self.core, t, self.chip)
+        return self._found[key]
+
+
+@lru_cache(maxsize=1024)
+def _known(core: Geometry, box: Boxed) -> _Known:
+    return _Known(core, box.chip)
 
 
 def _front(priced: Sequence[tuple[int, Tiling, Cost]], rank: Rank) -> Choices:

@@ -11,7 +11,7 @@ from accelc.errors import ScheduleError
 from accelc.graph import TABLE_OPS, Graph, is_wide
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry, geometry_of
-from accelc.schedule.options import OBJECTIVES, Boxed, Tables, choices
+from accelc.schedule.options import OBJECTIVES, Boxed, Choices, Tables, choices
 from accelc.schedule.stages import Stage, cut_stage
 from accelc.schedule.tiling import Tiling, footprint
 from accelc.schedule.views import View, round_up
@@ -59,8 +59,12 @@ class Search:
         self, stage: Stage, geometry: Geometry, room: int, wgt_room: int | None = None
     ) -> tuple[Tiling, Cost] | None:
         """Return the best mapping of a stage in `room` bytes of the activation and `wgt_room` of the weight buffer."""
+        return self.choices(stage, geometry, wgt_room).within(room)
+
+    def choices(self, stage: Stage, geometry: Geometry, wgt_room: int | None = None) -> Choices:
+        """Return the best mappings of a stage by the room left in the activation buffer."""
         tables = Tables(*table_bytes(self.graph, stage))
-        return choices(geometry, Boxed(self.chip), tables, self.objective, self.dataflows, wgt_room).within(room)
+        return choices(geometry, Boxed(self.chip), tables, self.objective, self.dataflows, wgt_room)
 
     def _rank(self, plans: list[StagePlan]) -> tuple[float, ...]:
         costs = [plan.cost for plan in plans if plan.cost is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 from accelc.chip import Chip
@@ -64,16 +64,16 @@ def channel_blocks(g: Geometry, channels: int) -> list[Block]:
     ]
 
 
-def mid_size(g: Geometry, t: Tiling) -> tuple[int, int]:
-    """Return the rows and columns of the head's output that a tile needs."""
+def mid_size(g: Geometry, rows: int, cols: int) -> tuple[int, int]:
+    """Return the rows and columns of the head's output that a tile of the result needs."""
     if g.pool is None:
-        return t.rows, t.cols
-    return min(g.pool[0].span(t.rows), g.mid[0]), min(g.pool[1].span(t.cols), g.mid[1])
+        return rows, cols
+    return min(g.pool[0].span(rows), g.mid[0]), min(g.pool[1].span(cols), g.mid[1])
 
 
 def source_size(g: Geometry, t: Tiling) -> tuple[int, int]:
     """Return the rows and columns of input, padding included, that a tile needs."""
-    rows, cols = mid_size(g, t)
+    rows, cols = mid_size(g, t.rows, t.cols)
     return (g.conv[0].span(rows), g.conv[1].span(cols)) if g.has_head else (rows, cols)
 
 
@@ -131,7 +131,7 @@ class Footprint:
 
 def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
     """Return what a tiling takes; `tables` is the bytes of lookup tables per channel block."""
-    mid_rows, mid_cols = mid_size(g, t)
+    mid_rows, mid_cols = mid_size(g, t.rows, t.cols)
     src_rows, src_cols = source_size(g, t)
     pitch = g.pitch(t.channels)
     slack = SLACK if t.slots > 1 or g.has_head else 0
@@ -201,9 +201,12 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
     return sorted({min(max(round_up(s, GRANULE), GRANULE), g.group_in) for s in sizes}, reverse=True)
 
 
+Sized = tuple[Tiling, Footprint]
+
+
 def tilings(
     g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str], wgt_room: int | None = None
-) -> Iterator[Tiling]:
+) -> Iterator[Sized]:
     """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
 
     Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables`
@@ -213,37 +216,37 @@ def tilings(
     cuts = _pieces(kernel) if g.has_head and not g.depthwise else [kernel]
     for slots, kernel_rows in product((2, 1) if g.one_output else (2,), cuts):
         found = False
-        for cut in _kernel_tilings(g, chip, tables, kernel_rows, slots, wgt_room):
-            found = True
-            yield from (replace(cut, dataflow=dataflow) for dataflow in dataflows)
+        for channels, depth in product(channel_cuts(g, chip), depth_cuts(g, chip)):
+            if channels > g.group_out and depth < g.group_in:
+                continue  # several whole groups are never cut in depth
+            cut = Tiling(1, 1, channels, depth, True, "", kernel_rows, slots)
+            for sized in _map_cuts(g, chip, cut, tables(channels), wgt_room):
+                found = True
+                yield from _orders(sized, dataflows)
         if found:
             return
 
 
-def _kernel_tilings(
-    g: Geometry, chip: Chip, tables: Callable[[int], int], kernel_rows: int, slots: int, wgt_room: int | None
-) -> Iterator[Tiling]:
-    """Yield the cuts that fit with `kernel_rows` rows of the kernel in a weight tile and `slots` tiles at a time."""
-    for channels in channel_cuts(g, chip):
-        for depth in depth_cuts(g, chip):
-            if channels > g.group_out and depth < g.group_in:
-                continue  # several whole groups are never cut in depth
-            cut = Tiling(1, 1, channels, depth, True, "", kernel_rows, slots)
-            yield from _map_cuts(g, chip, cut, tables(channels), wgt_room)
+def _orders(sized: Sized, dataflows: Sequence[str]) -> Iterator[Sized]:
+    """Yield a cut under each dataflow and loop order."""
+    t, foot = sized
+    for dataflow, outer in product(dataflows, (True, False)):
+        yield Tiling(t.rows, t.cols, t.channels, t.depth, outer, dataflow, t.kernel_rows, t.slots), foot
 
 
-def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None) -> Iterator[Tiling]:
+def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None) -> Iterator[Sized]:
     """Yield a cut with the rows and columns of the map that then fit."""
 
-    def legal(rows: int, cols: int) -> bool:
-        t = replace(cut, rows=rows, cols=cols)
-        return fits(g, t, footprint(g, t, tables), chip, wgt_room)
+    def legal(rows: int, cols: int) -> Sized | None:
+        t = Tiling(rows, cols, cut.channels, cut.depth, True, "", cut.kernel_rows, cut.slots)
+        foot = footprint(g, t, tables)
+        return (t, foot) if fits(g, t, foot, chip, wgt_room) else None
 
     widths = [cols for cols in _pieces(g.out[1]) if legal(1, cols)]
     # Narrower tiles are tried where they may win: under a pool, whose tiles overlap, and on wide maps with little room.
     pooled = g.pool is not None and g.has_head
     for cols in widths if pooled or g.out[1] > WIDE_MAP else widths[:1]:
         for rows in _pieces(g.out[0]) if pooled or cols == widths[0] else (1,):
-            if legal(rows, cols):
-                yield replace(cut, rows=rows, cols=cols)
-                yield replace(cut, rows=rows, cols=cols, weights_outer=False)
+            sized = legal(rows, cols)
+            if sized is not None:
+                yield sized
