@@ -12,8 +12,6 @@ import functools
 import hashlib
 import os
 import platform
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -21,6 +19,8 @@ from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 import numba
+
+from accelc.files import writable_folder
 
 typeof: Callable[[Any], Any] = numba.typeof
 settings: Any = numba.config
@@ -137,32 +137,7 @@ def _remove(folder: Path, *, keep_sound: bool) -> None:
 @functools.cache
 def cache_folder() -> Path | None:
     """Return the folder for this build's compiled code, or None where none can be written."""
-    for root in _roots():
-        folder = root / "accelc" / f"kernels-{_key()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    return None
-
-
-def _roots() -> list[Path]:
-    """Return where caches may lie, the user's explicit choice first."""
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return [Path(chosen)]
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return [PACKAGE / "__pycache__"]
-    if sys.platform == "darwin":
-        user = home / "Library" / "Caches"
-    elif sys.platform == "win32":
-        user = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    else:
-        user = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return [user, PACKAGE / "__pycache__"]
+    return writable_folder(f"kernels-{_key()}", PACKAGE / "__pycache__")
 
 
 def _key() -> str:

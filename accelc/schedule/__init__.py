@@ -15,6 +15,7 @@ from accelc.schedule.pinning import Pins, pin
 from accelc.schedule.residency import Residency, nothing
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.stages import prepare
+from accelc.schedule.store import store_of
 from accelc.schedule.views import View
 
 
@@ -56,6 +57,7 @@ def schedule(
     if residency:
         plans, kept = Holding(search, plans).best()
         plans, pins = pin(search, plans, kept.floors)
+    store_of(chip.fingerprint).save()
     spans = lives(graph, views, [plan.stage for plan in plans])
     placement = place([life for life in spans if not kept.held(life.name)])
     return Schedule(graph, chip, dataflow, views, plans, placement, kept, pins)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from functools import lru_cache
 
 from accelc.chip import Chip
 from accelc.schedule.cost import Cost, Engines, cost_of, engines_of
 from accelc.schedule.geometry import Geometry, Held
+from accelc.schedule.store import Row, key_of, store_of
 from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
 
 Rank = Callable[[Cost], tuple[float, ...]]
@@ -32,6 +34,18 @@ class Choices:
         """Return the best mapping that takes at most `room` bytes of the buffer, None if nothing fits."""
         at = bisect_right(self.rooms, room)
         return self.found[at - 1] if at else None
+
+    def rows(self) -> list[Row]:
+        """Return the choices as plain numbers and texts."""
+        pairs = zip(self.rooms, self.found, strict=True)
+        return [(room, *astuple(tiling), *astuple(cost)) for room, (tiling, cost) in pairs]
+
+    @staticmethod
+    def of_rows(rows: Sequence[Row]) -> Choices:
+        """Return the choices that gave the rows."""
+        ends = 1 + len(fields(Tiling))
+        pairs = tuple((Tiling(*row[1:ends]), Cost(*row[ends:])) for row in rows)  # type: ignore[arg-type]
+        return Choices(tuple(int(row[0]) for row in rows), pairs)
 
 
 class Boxed:
@@ -63,7 +77,20 @@ class Tables:
 def choices(
     g: Geometry, box: Boxed, tables: Tables, objective: str, dataflows: tuple[str, ...], wgt_room: int | None = None
 ) -> Choices:
-    """Return the best mappings of a stage by room; equal geometries are searched once."""
+    """Return the best mappings of a stage by room; equal geometries are searched once, and kept on disk."""
+    store, key = store_of(box.chip.fingerprint), key_of(g, tables, objective, dataflows, wgt_room)
+    rows = store.get(key)
+    if rows is not None:
+        with contextlib.suppress(TypeError, ValueError):  # rows that something else wrote
+            return Choices.of_rows(rows)
+    found = _searched(g, box, tables, objective, dataflows, wgt_room)
+    store.put(key, found.rows())
+    return found
+
+
+def _searched(
+    g: Geometry, box: Boxed, tables: Tables, objective: str, dataflows: tuple[str, ...], wgt_room: int | None
+) -> Choices:
     chip, rank, core = box.chip, OBJECTIVES[objective], _core(g)
     known = _known(core, box)
     priced = [

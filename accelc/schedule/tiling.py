@@ -222,15 +222,20 @@ def tilings(
             cut = Tiling(1, 1, channels, depth, True, "", kernel_rows, slots)
             for sized in _map_cuts(g, chip, cut, tables(channels), wgt_room):
                 found = True
-                yield from _orders(sized, dataflows)
+                yield from _orders(g, sized, dataflows)
         if found:
             return
 
 
-def _orders(sized: Sized, dataflows: Sequence[str]) -> Iterator[Sized]:
-    """Yield a cut under each dataflow and loop order."""
+def _orders(g: Geometry, sized: Sized, dataflows: Sequence[str]) -> Iterator[Sized]:
+    """Yield a cut under each dataflow, and under both loop orders where they differ.
+
+    They do not with one tile of the map or one block of channels; and a source that is held is never loaded again.
+    """
     t, foot = sized
-    for dataflow, outer in product(dataflows, (True, False)):
+    one_tile = g.batch == 1 and t.rows >= g.out[0] and t.cols >= g.out[1]
+    orders = (True,) if g.held.source or one_tile or t.channels >= g.mid[2] else (True, False)
+    for dataflow, outer in product(dataflows, orders):
         yield Tiling(t.rows, t.cols, t.channels, t.depth, outer, dataflow, t.kernel_rows, t.slots), foot
 
 

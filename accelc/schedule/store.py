@@ -1,0 +1,77 @@
+"""Mappings found before, kept on disk between processes: one file for each chip and each state of the sources.
+
+What a search gives follows from a geometry, the chip and the objective alone, so an entry never goes stale; a file that
+cannot be read is forgotten. Two processes may write at once: each writes a whole file, and the last one stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from accelc.files import atomic_write, writable_folder
+
+Row = Sequence[int | str | bool]
+
+PARTS = ("schedule", "isa", "chip")  # whose sources a mapping depends on
+MOST_BYTES = 64 << 20  # of one file; a larger one is begun anew
+
+
+class Store:
+    """The mappings found for one chip."""
+
+    def __init__(self, fingerprint: str) -> None:
+        folder = writable_folder(f"mappings-{_sources()}", Path(__file__).parent / "__pycache__")
+        self._path = None if folder is None else folder / f"{fingerprint}.json"
+        self._found = _read(self._path)
+        self._fresh = False
+
+    def get(self, key: str) -> list[Row] | None:
+        """Return the rows stored under a key, None if there are none."""
+        return self._found.get(key)
+
+    def put(self, key: str, rows: list[Row]) -> None:
+        """Keep rows under a key."""
+        self._found[key] = rows
+        self._fresh = True
+
+    def save(self) -> None:
+        """Write what is new to disk, with what others wrote meanwhile."""
+        if self._path is None or not self._fresh:
+            return
+        self._found = {**_read(self._path), **self._found}
+        atomic_write(self._path, json.dumps(self._found, separators=(",", ":")))
+        self._fresh = False
+
+
+def _read(path: Path | None) -> dict[str, list[Row]]:
+    try:
+        if path is None or path.stat().st_size > MOST_BYTES:
+            return {}
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@cache
+def store_of(fingerprint: str) -> Store:
+    """Return the store of a chip."""
+    return Store(fingerprint)
+
+
+def key_of(*parts: object) -> str:
+    """Return the key of what a search depends on; the parts' texts must tell all there is to them."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+@cache
+def _sources() -> str:
+    digest = hashlib.sha256()
+    for part in PARTS:
+        for path in sorted((Path(__file__).parents[1] / part).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
