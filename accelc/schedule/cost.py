@@ -31,13 +31,23 @@ _REQUANTIZE = by_name("requantize").clauses["cycles"]
 
 @dataclass(frozen=True)
 class Cost:
-    """Predicted cycles of each engine, the total with their overlap, and the bytes that cross the DRAM bus."""
+    """Predicted cycles of each engine, the total with their overlap, and the bytes that cross the DRAM bus.
+
+    `start` are the cycles of the first loads: they delay the stage only as far as the stage before leaves no time for
+    them, so the choice weighs them and the prediction does not.
+    """
 
     cycles: int
     mac: int
     vector: int
     dma: int
     dram_bytes: int
+    start: int = 0
+
+    @property
+    def alone(self) -> int:
+        """Return the cycles of the stage with nothing before it."""
+        return self.cycles + self.start
 
 
 # Of the cycles that closing a row and opening the next take, the share that other banks' data do not hide: a figure of
@@ -124,7 +134,7 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) 
         tail += transfer_cycles(c, t.rows, t.cols * t.channels * g.element_bytes)
     together = max(found.mac + moves.late, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
-    return Cost(overlapped + moves.first + tail, found.mac, found.vector, moves.bus, moves.moved)
+    return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
 
 
 Counts = list[tuple[int, int]]

@@ -45,10 +45,10 @@ class Holding:
     def _weigh(self) -> Callable[[Cost], float]:
         """Return a cost as one number that adds up over stages; a product is weighed by shares of the unheld total."""
         costs = [plan.cost for plan in self.plans if plan.cost is not None]
-        cycles, moved = sum(c.cycles for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
+        cycles, moved = sum(c.alone for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
         weights = {"latency": (1.0, 1e-6), "energy": (1e-6, 1.0), "edp": (1 / cycles, 1 / moved)}
         by_cycle, by_byte = weights[self.search.objective]
-        return lambda cost: by_cycle * cost.cycles + by_byte * cost.dram_bytes
+        return lambda cost: by_cycle * cost.alone + by_byte * cost.dram_bytes
 
     def _price(self, k: int, names: frozenset[str], taken: int) -> Cost | None:
         if self.plans[k].geometry is None:
