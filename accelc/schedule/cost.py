@@ -57,7 +57,10 @@ ROW_SHARE = 3 / 8
 
 def transfer_cycles(c: Timing, runs: int, run_bytes: int, step: int = 0) -> int:
     """Return the bus cycles of `runs` contiguous runs, `step` bytes apart, and the latency of one transfer."""
-    bursts = runs * (-(-run_bytes // c.dram_burst_bytes) + (1 if run_bytes % c.dram_burst_bytes and runs > 1 else 0))
+    # Runs start at multiples of what divides their step and a burst; the mean number of bursts that one then meets.
+    size = c.dram_burst_bytes
+    grain = math.gcd(step, size) if runs > 1 else size
+    bursts = -(-runs * ((-(-run_bytes // grain) - 1) * grain + size) // size)
     row, change = c.dram_row_bytes, c.dram_precharge_cycles + c.dram_activate_cycles
     opened = runs * -(-run_bytes // row) if step >= row else -(-((runs - 1) * step + run_bytes) // row)
     latency = c.dma_issue_cycles + change + c.dram_access_cycles
