@@ -34,12 +34,16 @@ class Holding:
         maps = maps_of(self.frames, self.lives, self._overwrites())
         while maps:
             held, exact = choose(maps, len(stages), self.room, self._price, self._weigh())
-            kept = arrange(held, self.frames, len(stages), self.room, exact)
-            plans = None if kept is None else self._plans(kept)
-            if kept is not None and plans is not None:
-                return plans, kept
-            largest = max(held, key=lambda m: ((m.last - m.first) * m.bytes, m.name))
-            maps = [m for m in maps if m != largest]
+            kept = arrange(held, self.frames, len(stages), self.room, exact and len(maps) == len(self.frames))
+            if isinstance(kept, Residency):
+                plans, crowded = self._plans(kept)
+                if crowded is None:
+                    return plans, kept
+            else:
+                crowded = kept
+            # Gaps between places leave too little room at a stage: the largest map alive there goes to DRAM.
+            alive = [m for m in held if m.first <= crowded <= m.last]
+            maps = [m for m in maps if m != max(alive, key=lambda m: (m.bytes, m.last - m.first, m.name))]
         return tuple(self.plans), nothing(len(stages), self.room)
 
     def _weigh(self) -> Callable[[Cost], float]:
@@ -92,8 +96,8 @@ class Holding:
                 found[name] = other
         return found
 
-    def _plans(self, kept: Residency) -> tuple[StagePlan, ...] | None:
-        """Return the plan of each stage in the room that the arrangement leaves, None if one fits nowhere."""
+    def _plans(self, kept: Residency) -> tuple[tuple[StagePlan, ...], int | None]:
+        """Return the plan of each stage in the room that the arrangement leaves, and the first that fits nowhere."""
         made = []
         for k, plan in enumerate(self.plans):
             if plan.geometry is None:
@@ -102,6 +106,6 @@ class Holding:
             held = self._held(k, kept.places)
             found = self._mapping(k, held, kept.floors[k])
             if found is None:
-                return None
+                return (), k
             made.append(StagePlan(plan.stage, replace(plan.geometry, held=held), *found))
-        return tuple(made)
+        return tuple(made), None

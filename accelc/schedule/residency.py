@@ -123,8 +123,10 @@ def _merged(states: Sequence[_State]) -> list[_State]:
     return sorted(best.values(), key=lambda s: s.cost)
 
 
-def arrange(held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool) -> Residency | None:
-    """Return the residency of the maps held, from the end of the buffer down; None if gaps make them overflow."""
+def arrange(
+    held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool
+) -> Residency | int:
+    """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps make it overflow."""
     turns = _turns(held)
     spans = [
         Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
@@ -132,8 +134,9 @@ def arrange(held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room:
         for turn in [[m for m in held if turns[m.name] == owner]]
     ]
     placement = place(spans)
-    if placement.bytes > room:
-        return None
+    over = [span.first for span in spans if placement.offsets[span.name] + span.bytes > room]
+    if over:
+        return over[0]
     starts = {span.name: room - placement.offsets[span.name] - span.bytes for span in spans}
     floors = tuple(
         min((starts[span.name] for span in spans if span.first <= k <= span.last), default=room) for k in range(stages)
