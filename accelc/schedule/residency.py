@@ -126,7 +126,7 @@ def _merged(states: Sequence[_State]) -> list[_State]:
 def arrange(
     held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool
 ) -> Residency | int:
-    """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps make it overflow."""
+    """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps overflow it."""
     turns = _turns(held)
     spans = [
         Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
