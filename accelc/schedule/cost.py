@@ -217,8 +217,8 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], ma
 
 
 def _source_tile(g: Geometry, t: Tiling, c: Timing) -> tuple[int, int]:
-    """Return the bytes of a tile of the source and the cycles of its transfer."""
-    rows, cols = source_size(g, t)
+    """Return the bytes of a tile of the source and the cycles of its transfer; padding moves nothing."""
+    rows, cols = (min(size, extent) for size, extent in zip(source_size(g, t), g.source[:2], strict=True))
     channels = source_channels(g, t)
     pixel = g.pitch(channels) if channels == g.source[2] else channels * g.element_bytes
     return rows * cols * pixel, _tile_transfer(c, (rows, cols), g.source[1], pixel, g.pitch(g.source[2]))
