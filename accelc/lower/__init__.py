@@ -88,6 +88,7 @@ def _program(
             "lower_bound_binds": bound.binds,
             "activation_bytes": plan.placement.bytes,
             "peak_live_bytes": plan.placement.peak_live_bytes,
+            "activation_bytes_proved": plan.placement.proved,
         },
     )
 

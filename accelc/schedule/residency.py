@@ -128,11 +128,7 @@ def arrange(
 ) -> Residency | int:
     """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps overflow it."""
     turns = _turns(held)
-    spans = [
-        Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
-        for owner in dict.fromkeys(turns.values())
-        for turn in [[m for m in held if turns[m.name] == owner]]
-    ]
+    spans = turn_lives(held, turns)
     placement = place(spans)
     over = [span.first for span in spans if placement.offsets[span.name] + span.bytes > room]
     if over:
@@ -151,6 +147,15 @@ def _turns(held: Sequence[Map]) -> dict[str, str]:
     for m in sorted(held, key=lambda m: m.first):
         turns[m.name] = turns.get(m.over, m.name)
     return turns
+
+
+def turn_lives(held: Sequence[Map], turns: Mapping[str, str]) -> list[Life]:
+    """Return the life of each place that maps take in turn, under the name of the first of them."""
+    alike = {owner: [m for m in held if turns[m.name] == owner] for owner in dict.fromkeys(turns.values())}
+    return [
+        Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
+        for owner, turn in alike.items()
+    ]
 
 
 def nothing(stages: int, room: int) -> Residency:
