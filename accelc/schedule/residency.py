@@ -38,7 +38,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Residency:
-    """The maps held, each with its place in the activation buffer, and whether no better choice exists."""
+    """The maps held, each with its place in the activation buffer; `exact` if no better choice exists for sure."""
 
     frames: Mapping[str, Frame]
     places: Mapping[str, int]
@@ -134,11 +134,12 @@ def arrange(
     if over:
         return over[0]
     starts = {span.name: room - placement.offsets[span.name] - span.bytes for span in spans}
-    floors = tuple(
-        min((starts[span.name] for span in spans if span.first <= k <= span.last), default=room) for k in range(stages)
-    )
+    alive = [[span for span in spans if span.first <= k <= span.last] for k in range(stages)]
+    floors = tuple(min((starts[span.name] for span in here), default=room) for here in alive)
+    # A gap leaves a stage less room than the choice reckoned with.
+    tight = all(floor == room - sum(span.bytes for span in here) for floor, here in zip(floors, alive, strict=True))
     places = {name: starts[owner] for name, owner in turns.items()}
-    return Residency({name: frames[name] for name in places}, places, turns, floors, exact)
+    return Residency({name: frames[name] for name in places}, places, turns, floors, exact and tight)
 
 
 def _turns(held: Sequence[Map]) -> dict[str, str]:
