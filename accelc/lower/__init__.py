@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -66,7 +67,8 @@ def _program(
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
     order = [layer for entry in plan.plans for layer in entry.stage.layers]
-    bound = network_bound(graph, plan.views, plan.chip, order, _stream_cycles(emitter))
+    streams = _stream_cycles(plan, emitter)
+    bound = network_bound(graph, plan.views, plan.chip, order, streams)
     ports = {name: _moved(port_of(places, name), base) for name in (*graph.inputs, *written)}
     return Program(
         name=graph.name,
@@ -77,7 +79,7 @@ def _program(
         dram_bytes=base + ACTIVATIONS + round_up(plan.placement.bytes, ALIGN) + ALIGN,
         inputs=tuple(_external(ports[name], graph) for name in graph.inputs),
         outputs=tuple(_external(ports[name], graph) for name in graph.outputs),
-        layers=tuple(_layer_infos(plan)),
+        layers=tuple(_layer_infos(plan, streams)),
         layer_of=np.array(emitter.layer_of, np.int32),
         regions=tuple(_regions(plan, places, ports, written)),
         hosts=tuple(_moved_call(call, base) for call in hosts),
@@ -93,12 +95,15 @@ def _program(
     )
 
 
-def _stream_cycles(emitter: Emitter) -> int:
-    """Return the cycles of the program's streams."""
-    made = by_name("stream")
+def _stream_cycles(plan: Schedule, emitter: Emitter) -> dict[str, int]:
+    """Return the cycles of the layers that stream."""
+    made, found = by_name("stream"), Counter[str]()
     names, cycles = made.operand_names("cycles"), made.clauses["cycles"]
-    words = (word.operands for word in emitter.words if word.opcode == made.opcode)
-    return sum(int(cycles(emitter.chip.timing, **{n: operands[n] for n in names})[0]) for operands in words)
+    for word, layer in zip(emitter.words, emitter.layer_of, strict=True):
+        if word.opcode == made.opcode:
+            taken = cycles(emitter.chip.timing, **{n: word.operands[n] for n in names})
+            found[plan.graph.layers[layer].name] += int(taken[0])
+    return dict(found)
 
 
 def _relocate(words: list[Word], base: int) -> list[Word]:
@@ -152,12 +157,12 @@ def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written:
     return found
 
 
-def _layer_infos(plan: Schedule) -> list[LayerInfo]:
+def _layer_infos(plan: Schedule, streams: Mapping[str, int]) -> list[LayerInfo]:
     chosen = {layer.name: entry for entry in plan.plans for layer in entry.stage.layers}
-    return [_layer_info(plan, layer, chosen.get(layer.name)) for layer in plan.graph.layers]
+    return [_layer_info(plan, layer, chosen.get(layer.name), streams) for layer in plan.graph.layers]
 
 
-def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None) -> LayerInfo:
+def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, streams: Mapping[str, int]) -> LayerInfo:
     tiling = entry.tiling if entry is not None else None
     leads = entry is not None and entry.stage.layers[0] is layer
     tile = (
@@ -178,7 +183,7 @@ def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None) -> LayerI
         dataflow=tiling.dataflow if tiling is not None and entry is not None and entry.stage.head is layer else "",
         tile=tile,
         lower_bound_cycles=layer_bound(plan.graph, layer, plan.chip),
-        predicted_cycles=entry.cost.cycles if leads and entry is not None and entry.cost is not None else 0,
+        predicted_cycles=entry.cost.cycles if leads and entry and entry.cost else streams.get(layer.name, 0),
     )
 
 

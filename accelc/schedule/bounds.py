@@ -113,18 +113,19 @@ def bounds_of(graph: Graph, chip: Chip) -> dict[str, Bound]:
 
 
 def network_bound(
-    graph: Graph, views: Mapping[str, View], chip: Chip, order: Sequence[Layer], stream_cycles: int
+    graph: Graph, views: Mapping[str, View], chip: Chip, order: Sequence[Layer], streams: Mapping[str, int]
 ) -> NetworkBound:
-    """Return the bound of the network whose layers run in some order; streams are work of the vector unit."""
+    """Return the bound of the network whose layers run in some order; `streams` are the cycles of those that stream."""
     by_name, c = bounds_of(graph, chip), chip.timing
     layers = [by_name[layer.name] for layer in order]
     outside = sum(_payload(views[name]) for name in dict.fromkeys((*graph.inputs, *graph.outputs)))
     moved = sum(b.weight_bytes for b in layers) + outside
     cycles = {
         "array": sum(b.array for b in layers),
-        "vector": sum(b.vector for b in layers) + stream_cycles,
+        "vector": sum(b.vector for b in layers) + sum(streams.values()),
         "dram": moved // c.dram_burst_bytes * c.dram_burst_cycles,
         "array and weights": _in_order(layers, chip),
+        "streams in turn": _in_turn(views, order, by_name, streams),
     }
     binds = max(cycles, key=lambda name: cycles[name])
     return NetworkBound(cycles[binds], moved, binds)
@@ -149,6 +150,26 @@ def _in_order(layers: Sequence[Bound], chip: Chip) -> int:
         )
         ends.append(late)
     return ends[-1]
+
+
+def _in_turn(
+    views: Mapping[str, View], order: Sequence[Layer], bounds: Mapping[str, Bound], streams: Mapping[str, int]
+) -> int:
+    """Return the cycles of the streams and of what lies between them: a recurrence does one after the other.
+
+    A stream begins when all before it has ended, and what follows from its result begins when it has ended.
+    """
+    ends = after = 0
+    fresh: set[str] = set()  # regions that hold what follows from the last stream
+    for layer in order:
+        regions = {views[name].region for name in (*layer.inputs, *layer.outputs) if name in views}
+        if layer.name in streams:
+            ends, after = ends + after + streams[layer.name], 0
+            fresh = {views[name].region for name in layer.outputs}
+        elif fresh & regions:
+            fresh |= {views[name].region for name in layer.outputs}
+            after += max(bounds[layer.name].array, bounds[layer.name].vector)
+    return ends + after
 
 
 def _payload(view: View) -> int:

@@ -100,7 +100,7 @@ def test_the_bound_of_a_chain_by_hand() -> None:
     plan = schedule(graph, EDGE)
     arrays = [bound.array for bound in bounds_of(plan.graph, EDGE).values()]
     assert arrays == [5 * 4 * 4096, (16384 - 1) * 32 + 1]
-    bound = network_bound(plan.graph, plan.views, EDGE, plan.graph.layers, 0)
+    bound = network_bound(plan.graph, plan.views, EDGE, plan.graph.layers, {})
     assert bound.binds == "array and weights"
     assert bound.cycles == arrays[0] + ((16 << 20) - (512 << 10)) // 64 * 5
     assert bound.dram_bytes == (16 << 20) + 16 * 9 * 128 + 16 * 64 * 64 + 32
