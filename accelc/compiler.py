@@ -21,6 +21,7 @@ from accelc.program import Program
 from accelc.quantize import quantize
 from accelc.quantize.samples import Samples
 from accelc.schedule import Schedule, schedule
+from accelc.schedule.mapping import Mapping as ByHand
 
 STAGES = ("import", "passes", "quantize", "schedule", "lower")
 
@@ -35,7 +36,7 @@ class Options:
     `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
     calibration samples used when `samples` is None. `activations` is the type on chips of 8-bit operands. With
     `precision` "float32" all layers are work of the vector unit on 32-bit numbers, the array rests. Without `residency`
-    every map goes to DRAM and comes back, layer by layer.
+    every map goes to DRAM and comes back, layer by layer. What `mapping` pins is not searched.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Options:
     objective: str = "latency"
     precision: str = "int8"
     residency: bool = True
+    mapping: ByHand | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +157,12 @@ def _target(done: Compiled, progress: Progress) -> Iterator[Compiled]:
     chip, options = done.chip, done.options
     progress("schedule")
     plan = schedule(
-        done.quantized, chip, objective=options.objective, dataflow=options.dataflow, residency=options.residency
+        done.quantized,
+        chip,
+        objective=options.objective,
+        dataflow=options.dataflow,
+        residency=options.residency,
+        mapping=options.mapping,
     )
     yield (done := replace(done, schedule=plan))
 
