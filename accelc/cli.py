@@ -56,7 +56,11 @@ Precision = Annotated[
 ]
 MappingFile = Annotated[
     str | None,
-    typer.Option("--mapping", metavar="F.toml", help="Parts of the mapping pinned by hand (see docs/mapping.md)."),
+    typer.Option(
+        "--mapping",
+        metavar="F.toml",
+        help="Parts of the mapping pinned by hand; or [LAYER=]F.yaml, a layer's mapping for ZigZag or Timeloop.",
+    ),
 ]
 DumpMapping = Annotated[
     Path | None, typer.Option("--dump-mapping", metavar="OUT.toml", help="Write the chosen mapping as such a file.")
@@ -403,13 +407,13 @@ def _options(
 ) -> Options:  # fmt: skip
     from accelc.compiler import Options
     from accelc.files import read_arrays
-    from accelc.schedule.mapping import read_mapping
+    from accelc.schedule.foreign import read_by_hand
 
     samples = None if calib is None else read_arrays(calib)
     dims = dict(_dimension(text) for text in dim)
     return Options(
         dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision,
-        residency, None if mapping is None else read_mapping(mapping),
+        residency, None if mapping is None else read_by_hand(mapping),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from accelc.program import Program
 from accelc.quantize import quantize
 from accelc.quantize.samples import Samples
 from accelc.schedule import Schedule, schedule
+from accelc.schedule.foreign import Foreign
 from accelc.schedule.mapping import Mapping as ByHand
 
 STAGES = ("import", "passes", "quantize", "schedule", "lower")
@@ -51,7 +52,7 @@ class Options:
     objective: str = "latency"
     precision: str = "int8"
     residency: bool = True
-    mapping: ByHand | None = None
+    mapping: ByHand | Foreign | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,13 +157,14 @@ def _target(done: Compiled, progress: Progress) -> Iterator[Compiled]:
         raise InputError(f"'{done.name}' was not compiled as far as 'quantize'; there is nothing to schedule")
     chip, options = done.chip, done.options
     progress("schedule")
+    by_hand = options.mapping
     plan = schedule(
         done.quantized,
         chip,
         objective=options.objective,
         dataflow=options.dataflow,
         residency=options.residency,
-        mapping=options.mapping,
+        mapping=by_hand.by_hand(done.quantized, chip) if isinstance(by_hand, Foreign) else by_hand,
     )
     yield (done := replace(done, schedule=plan))
 

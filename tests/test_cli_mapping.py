@@ -53,10 +53,20 @@ def test_what_cannot_be_followed_ends_with_status_2(accelc: CommandLine, text: s
 
 def test_the_buffer_and_its_bytes_are_named(accelc: CommandLine) -> None:
     Path("m.toml").write_text("[layers.conv2]\nrows = 27\ncols = 27\nchannels = 256\ncut = true")
-    assert accelc.refused("compile", "alexnet", "--mapping", "m.toml") == (
+    assert accelc.refused("compile", "alexnet", "--mapping", "m.toml", "--stop-after", "schedule") == (
         "layer 'conv2' (conv, output [1, 256, 27, 27]): the pinned rows = 27, cols = 27, channels = 256 does not fit "
         "chip 'edge', all else as small as it can be: it needs 746496 bytes of acc (has 131072)"
     )
+
+
+def test_the_example_of_the_page_is_followed(accelc: CommandLine) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "mapping.md").read_text(encoding="utf-8")
+    Path("m.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    accelc.ok("compile", "alexnet", "--mapping", "m.toml", "--stop-after", "schedule", "--dump-mapping", "all.toml")
+    text = Path("all.toml").read_text()
+    assert "rows = 7\ncols = 13\nchannels = 64\n" in text
+    assert "depth = 128\n" in text
+    assert "[layers.pool5]\n" in text
 
 
 def test_a_program_file_is_mapped_already(accelc: CommandLine) -> None:
@@ -68,3 +78,13 @@ def test_a_program_file_is_mapped_already(accelc: CommandLine) -> None:
 def test_a_dump_needs_a_schedule(accelc: CommandLine) -> None:
     refused = accelc.refused("compile", "mlp", "--tiny", "--stop-after", "passes", "--dump-mapping", "m.toml")
     assert refused.startswith("--dump-mapping needs the schedule")
+
+
+def test_a_mapping_for_another_tool_runs(accelc: CommandLine) -> None:
+    """conv3 of the tiny network: 16 channels of 3 x 3 to 24 under a 3 x 3 kernel."""
+    loops = "[[OX, 3], [OY, 3], [FX, 3], [FY, 3], [K, 3]]"
+    spatial = "{D1: ['K, 8'], D2: ['C, 16']}"
+    Path("z.yaml").write_text(f"- name: default\n  spatial_mapping: {spatial}\n  temporal_ordering: {loops}\n")
+    accelc.ok("run", "alexnet", "--tiny", "--mapping", "conv3=z.yaml", "--dump-mapping", "all.toml")
+    assert "channels = 24\ndepth = 16\nkernel_rows = 3\n" in Path("all.toml").read_text()
+    assert accelc.refused("compile", "alexnet", "--tiny", "--mapping", "z.yaml").startswith("z.yaml: the network has 8")
