@@ -62,20 +62,20 @@ class Holding:
     def _asked(self, judged: Mapping[str, Frame | str]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the regions that must be held and those that must not; raise MappingError for one that cannot be."""
         said: dict[str, tuple[bool, str]] = {}
-        for plan in self.plans:
-            if plan.geometry is None:
-                continue
-            region, hold = self.views[plan.stage.output].region, self.search.pinned.of(plan.stage).hold
-            layer = plan.stage.layers[-1].name
+        stages = [plan.stage for plan in self.plans if plan.geometry is not None]
+        for stage in stages:
+            region, hold = self.views[stage.output].region, self.search.pinned.named(stage).hold
+            layer = stage.layers[-1].name
             if hold is None:
                 continue
             if said.setdefault(region, (hold, layer))[0] != hold:
                 other = said[region][1]
                 raise self._error(layer, f"hold: '{other}' writes the same map and says otherwise")
             if hold and (why := self._why_not(judged[region])):
-                raise self._error(layer, f"hold = true: map '{plan.stage.output}' cannot be held: {why}")
+                raise self._error(layer, f"hold = true: map '{stage.output}' cannot be held: {why}")
         must = frozenset(name for name, (hold, _) in said.items() if hold)
-        return must, frozenset(said) - must
+        rest = [self.views[stage.output].region for stage in stages if self.search.pinned.of(stage).hold is False]
+        return must, frozenset((*said, *rest)) - must
 
     def _error(self, layer: str, message: str) -> ScheduleError:
         return self.search.pinned.mapping.error(layer, message)

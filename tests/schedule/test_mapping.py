@@ -141,6 +141,19 @@ def test_maps_are_held_or_not_as_the_file_says() -> None:
     assert not none.residency.places
 
 
+def test_a_map_that_several_stages_write_is_held_for_all_of_them() -> None:
+    net = Net(0)
+    x, quant = net.input(1, 16, 8, 8), net.quant()
+    parts = [net.conv(x, k, (1, 1)) for k in (24, 8)]
+    net.tensors |= {name: replace(net.tensors[name], quant=quant) for name in parts}
+    joined = net.layer("concat", tuple(parts), (1, 32, 8, 8), quant, axis=1)
+    graph = net.graph(net.conv(joined, 16, (1, 1)))
+    made = schedule(graph, EDGE, mapping=Mapping({"conv1": Pin(hold=True)}, Pin(hold=False)))
+    assert list(made.residency.places) == [joined]
+    with pytest.raises(MappingError, match="'conv1': hold: 'conv0' writes the same map and says otherwise"):
+        schedule(graph, EDGE, mapping=pinned(conv0=Pin(hold=False), conv1=Pin(hold=True)))
+
+
 def test_a_tile_may_fit_only_with_its_source_held() -> None:
     """Two slots of 42 x 42 x 128 bytes of source do not fit beside two of 40 x 40 x 16 of output; one map held does."""
     graph = convolutions(128, 40)
