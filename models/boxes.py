@@ -79,6 +79,16 @@ def decode_from(net: Net, deltas: str, boxes: str, name: str, *, size: tuple[int
     return _decoded(net, deltas, name, size, 1.0, net.add(low, half, f"{name}/center"), extent)
 
 
+def decode_classes(net: Net, deltas: str, boxes: str, classes: int, *, size: tuple[int, int]) -> str:
+    """Return boxes (C-1,N,4) from deltas (N,4C) to boxes (N,4) computed in the graph; class 0 is left out."""
+    count, objects = net.shape(boxes)[0], classes - 1
+    chosen = net.slice(deltas, "boxes/deltas", (4,), (4 * classes,), (1,), (1,))
+    rows = net.reshape(chosen, "boxes/rows", (count * objects, 4))
+    source = net.constant("boxes/source", np.repeat(np.arange(count), objects))
+    found = decode_from(net, rows, net.op("Gather", [boxes, source], "boxes/each", axis=0), "boxes/all", size=size)
+    return net.transpose(net.reshape(found, "boxes/table", (count, objects, 4)), "boxes/classes", (1, 0, 2))
+
+
 def _decoded(
     net: Net, deltas: str, name: str, size: tuple[int, int], gain: float, center: str, extent: str
 ) -> str:
@@ -108,20 +118,21 @@ def anchors(height: int, width: int, stride: int, sides: Sequence[float], ratios
     return np.concatenate([center - half, center + half], -1).reshape(-1, 4).astype(np.float32)
 
 
-def default_boxes(extents: Sequence[int], ratios: Sequence[Sequence[float]], *, low: float, high: float) -> Boxes:
-    """Return SSD's default boxes (N,4) in 0..1: scale k of m is low + (high - low) k / (m - 1), k = 0..m-1.
+def default_boxes(
+    extents: Sequence[int], ratios: Sequence[Sequence[float]], *, scales: Sequence[float], steps: Sequence[float]
+) -> Boxes:
+    """Return SSD's default boxes (N,4) in parts of the image, from a scale for each map and one more.
 
     Each map has the ratios given, and a second square box of the scale sqrt(s_k s_{k+1}) (Liu et al., section 2.2).
+    Centers are `steps` apart, the first half a step from the edge.
     """
-    m = len(extents)
-    scales = [low + (high - low) * k / (m - 1) for k in range(m)] + [1.0]
     made = []
     for k, (extent, chosen) in enumerate(zip(extents, ratios, strict=True)):
         shapes = [(scales[k] * sqrt(r), scales[k] / sqrt(r)) for r in chosen]
         shapes.insert(1, (sqrt(scales[k] * scales[k + 1]),) * 2)
         half = np.array([[w / 2, h / 2] for w, h in shapes])
         y, x = np.meshgrid(np.arange(extent), np.arange(extent), indexing="ij")
-        center = (np.stack([x, y], -1).reshape(-1, 1, 2) + 0.5) / extent
+        center = (np.stack([x, y], -1).reshape(-1, 1, 2) + 0.5) * steps[k]
         made.append(np.concatenate([center - half, center + half], -1).reshape(-1, 4))
     return np.concatenate(made).astype(np.float32)
 

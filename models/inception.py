@@ -75,37 +75,62 @@ def _bn_module(
 # Inception-v2 and v3
 
 
-def inception_v3(net: Net, *, v2: bool = False) -> None:
-    """Build Inception-v3 on 299x299, or v2: the same table with the plain modules of figures 5, 6 and 7.
+def inception_v2(net: Net) -> None:
+    """Build Inception-v2 as table 1 on 299x299: six convolutions, then 3, 5 and 2 modules of figures 5, 6 and 7.
 
-    v3 is the form of the authors' published network: projections of 32 and 64 in front, 5x5 in the first modules, 7x1
-    and 1x7 of 128 to 192 channels in the middle. v2 is table 1 as written: the grid 35x35x288, 17x17x768, 8x8x1280.
+    The paper prints no widths inside modules and reductions: they are those of v3's program, at 35x35 those that make
+    288 channels, at 17x17 those of its first module, with which the network has less than 25 million parameters.
+    """
+    x = _v2_stem(net)
+    for index in range(1, 4):
+        x = _module35(net, x, f"mixed35_{index}", 64, 3)
+    _from_35(net, x, (128,) * 5)
+
+
+def inception_v3(net: Net) -> None:
+    """Build Inception-v3 on 299x299 as the authors' published program (TF-Slim), without the auxiliary head.
+
+    It differs from the paper's table 1: in front a 1x1 to 80 channels, a 3x3 to 192 and a pooling stand for three 3x3
+    to 80, 192 and 288; the first module has 256 channels; modules at 35x35 have one 5x5 beside the two 3x3; there are
+    4 modules at 17x17, not 5.
     """
     x = _v3_stem(net)
-    if v2:
-        for index in range(1, 4):
-            x = _figure5(net, x, f"mixed35_{index}", (64, 48, 64, 96, 64 if index > 1 else 32))
-    else:
-        for index, project in enumerate((32, 64, 64), 1):
-            x = _v3_35(net, x, f"mixed35_{index}", project)
+    for index, project in enumerate((32, 64, 64), 1):
+        x = _module35(net, x, f"mixed35_{index}", project, 5)
+    _from_35(net, x, (128, 160, 160, 192))
+
+
+def _from_35(net: Net, x: str, widths: Sequence[int]) -> None:
+    """Add what follows 35x35x288: the reductions of figure 10, the modules at 17x17 and 8x8, the classifier."""
     x = _reduced(net, x, "reduce35", ((384, 3),), ((64, 1), (96, 3), (96, 3)))
-    for index, width in enumerate((128, 160, 160, 192), 1):
-        x = _v3_17(net, x, f"mixed17_{index}", width)
+    for index, width in enumerate(widths, 1):
+        x = _module17(net, x, f"mixed17_{index}", width)
     x = _reduced(net, x, "reduce17", ((192, 1), (320, 3)), ((192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3)))
     for index in range(1, 3):
-        x = _v3_8(net, x, f"mixed8_{index}")
+        x = _module8(net, x, f"mixed8_{index}")
     _classifier(net, x)
 
 
-def _v3_stem(net: Net) -> str:
-    """Add the convolutions of table 1 in front: 299 to 149, 147, 147, 73, 73, 71, 35."""
+def _shared_stem(net: Net) -> str:
+    """Add the rows of table 1 that both networks have: 299 to 149, 147, 147 and, pooled, 73x73x64."""
     size, w = net.size(299, 107), net.width
     x = net.conv_bn_relu(net.input("input", (3, size, size)), "stem1", w(32), 3, stride=2)
     x = net.conv_bn_relu(x, "stem2", w(32), 3)
     x = net.conv_bn_relu(x, "stem3", w(64), 3, pad=1)
-    x = net.max_pool(x, "stem_pool1", 3, stride=2)
-    x = net.conv_bn_relu(x, "stem4", w(80), 1)
-    x = net.conv_bn_relu(x, "stem5", w(192), 3)
+    return net.max_pool(x, "stem_pool1", 3, stride=2)
+
+
+def _v2_stem(net: Net) -> str:
+    """Add the rows of table 1 in front of its modules: 71x71x80, 35x35x192, 35x35x288."""
+    x = net.conv_bn_relu(_shared_stem(net), "stem4", net.width(80), 3)
+    x = net.conv_bn_relu(x, "stem5", net.width(192), 3, stride=2)
+    return net.conv_bn_relu(x, "stem6", net.width(288), 3, pad=1)
+
+
+def _v3_stem(net: Net) -> str:
+    """Add the front of the authors' program: 73x73x80, 71x71x192 and, pooled, 35x35x192."""
+    x = net.conv_bn_relu(_shared_stem(net), "stem4", net.width(80), 1)
+    x = net.conv_bn_relu(x, "stem5", net.width(192), 3)
     return net.max_pool(x, "stem_pool2", 3, stride=2)
 
 
@@ -114,27 +139,17 @@ def _pool_branch(net: Net, x: str, name: str, channels: int) -> str:
     return net.conv_bn_relu(pooled, f"{name}/pool_proj", net.width(channels), 1)
 
 
-def _figure5(net: Net, x: str, name: str, w: tuple[int, int, int, int, int]) -> str:
-    """Add a module of figure 5: the 5x5 of GoogLeNet as two 3x3."""
-    one, reduce, three, double, project = w
-    return net.concat([
-        _branch(net, x, f"{name}/1x1", ((one, 1),)),
-        _branch(net, x, f"{name}/3x3", ((reduce, 1), (three, 3))),
-        _branch(net, x, f"{name}/double", ((64, 1), (double, 3), (double, 3))),
-        _pool_branch(net, x, name, project),
-    ], f"{name}/output")  # fmt: skip
-
-
-def _v3_35(net: Net, x: str, name: str, project: int) -> str:
+def _module35(net: Net, x: str, name: str, project: int, kernel: int) -> str:
+    """Add a module of figure 5: GoogLeNet's 5x5 as two 3x3, beside one convolution of `kernel` (3 in the figure)."""
     return net.concat([
         _branch(net, x, f"{name}/1x1", ((64, 1),)),
-        _branch(net, x, f"{name}/5x5", ((48, 1), (64, 5))),
+        _branch(net, x, f"{name}/{kernel}x{kernel}", ((48, 1), (64, kernel))),
         _branch(net, x, f"{name}/double", ((64, 1), (96, 3), (96, 3))),
         _pool_branch(net, x, name, project),
     ], f"{name}/output")  # fmt: skip
 
 
-def _v3_17(net: Net, x: str, name: str, width: int) -> str:
+def _module17(net: Net, x: str, name: str, width: int) -> str:
     """Add a module of figure 6 with n = 7: nxn as 1xn and nx1."""
     across, down = (1, 7), (7, 1)
     return net.concat([
@@ -145,7 +160,7 @@ def _v3_17(net: Net, x: str, name: str, width: int) -> str:
     ], f"{name}/output")  # fmt: skip
 
 
-def _v3_8(net: Net, x: str, name: str) -> str:
+def _module8(net: Net, x: str, name: str) -> str:
     """Add a module of figure 7: the last 3x3 splits into 1x3 and 3x1 side by side."""
     y = _branch(net, x, f"{name}/split", ((384, 1),))
     z = _branch(net, x, f"{name}/double", ((448, 1), (384, 3)))
@@ -227,9 +242,14 @@ def _v4_c(net: Net, x: str, name: str) -> str:
 
 
 def inception_resnet(net: Net, *, v2: bool) -> None:
-    """Build Inception-ResNet-v1 (the stem and widths of v3's cost) or v2 (of v4's): 5 modules A, 10 B, 5 C.
+    """Build Inception-ResNet-v1 or v2 on 299x299 by the paper's figures: 5 modules A, 10 B and 5 C (figure 15).
 
-    A module's branches are joined by a linear 1x1 convolution, scaled by 0.17, 0.10 or 0.20, and added (section 3.3).
+    A module's branches are joined by a linear 1x1 convolution as wide as the module's input, scaled and added. The
+    paper has scales of 0.1 to 0.3 (section 3.3); 0.17, 0.10 and 0.20 for A, B and C are those of the authors' program.
+    For v2 figures 17 and 19 print widths of 1154 and 2048, which cannot be added to the modules' inputs of 384 + 384 +
+    384 = 1152 (figure 7, table 1) and 1152 + 384 + 288 + 320 = 2144 (figure 18): they are 1152 and 2144 here, and 2144
+    channels are pooled. The v2 that the authors released is another network: 10, 20 and 10 modules of 320, 1088 and
+    2080 channels, 55.8 M parameters.
     """
     x = _v4_stem(net) if v2 else _resnet_v1_stem(net)
     counts = (1, 1, 1) if net.tiny else (5, 10, 5)

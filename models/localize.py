@@ -22,10 +22,15 @@ def localizer(net: Net) -> None:
 
 
 def pose(net: Net) -> None:
-    """Build the first stage of DeepPose on 220x220: AlexNet's features and the places of 14 joints (LSP)."""
+    """Build the first stage of DeepPose on 220x220: AlexNet's features and the places of 14 joints (LSP).
+
+    The maps are those printed in section 3.1 (55x55x96, 27x27x256, 13x13x384), for which conv1 is padded by 4. The
+    poolings, whose extents are not printed, are AlexNet's, to which the section refers. That makes 58.4 M parameters,
+    41.5 M of them below fc7; the section prints "about 40M" for the whole, which these layers do not give.
+    """
     size = net.size(220, 67)
     x = net.input("input", (3, size, size))
-    x = net.lrn(net.conv_relu(x, "conv1", net.width(96), 11, stride=4), "norm1")
+    x = net.lrn(net.conv_relu(x, "conv1", net.width(96), 11, stride=4, pad=4), "norm1")
     x = net.max_pool(x, "pool1", 3, stride=2)
     x = net.lrn(net.conv_relu(x, "conv2", net.width(256), 5, pad=2), "norm2")
     x = net.max_pool(x, "pool2", 3, stride=2)
@@ -40,8 +45,9 @@ def pose(net: Net) -> None:
 def overfeat_sliding(net: Net) -> None:
     """Build OverFeat's fast network on a 281x317 image: its fully connected layers as convolutions see every window.
 
-    A 231x231 image is one window; here the fifth map is 18x21 before its pooling, and there are 2x3 windows
-    (table 1 and section 3.3, without the shifted poolings of the fine stride). A second head regresses a box for each.
+    A 231x231 image is one window; here the fifth map is 15x17 before its pooling and 7x8 behind it, and there are 2x3
+    windows (table 1 and section 3.3, without the shifted poolings of the fine stride). A second head regresses a box
+    for each.
     """
     x = net.input("input", (3, net.size(281, 119), net.size(317, 155)))
     x = net.conv_relu(x, "conv1", net.width(96), 11, stride=4)

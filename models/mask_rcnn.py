@@ -12,6 +12,7 @@ import numpy as np
 
 from accelc.models import boxes as bx
 from accelc.models.builder import Net
+from accelc.models.rcnn import Head, detections
 from accelc.models.weights import Normal
 
 _COUNTS = (3, 4, 6, 3)
@@ -22,7 +23,9 @@ def mask_rcnn(net: Net, *, keypoints: bool = False) -> None:
     """Build Mask R-CNN on an 800x1024 image for COCO (81 classes); `keypoints` has 17 keypoint maps for masks.
 
     300 proposals are pooled from all levels; each level pools every region, and the level that the region's size names
-    is selected (equation 1 of the pyramid's paper). Masks and keypoints are made for the 100 best detections.
+    is selected (equation 1 of the pyramid's paper). Boxes are of each class, the background's unused as in the authors'
+    program (Detectron); masks are of the 80 objects alone, as in figure 4 (the program has 81). Masks and keypoints are
+    made for 100 detections.
     """
     bx.one_image(net)
     size = (net.size(800, 64), net.size(1024, 64))
@@ -33,12 +36,12 @@ def mask_rcnn(net: Net, *, keypoints: bool = False) -> None:
     x = net.relu(net.fc(x, "box_fc2", net.size(1024, 16)))
     classes = 2 if keypoints else net.size(81, 4)
     scores = net.softmax(net.fc(x, "cls_score", classes, gain=1.0), "cls_prob")
-    found = bx.decode_from(net, net.fc(x, "bbox_pred", 4, gain=0.3), rois, "boxes/final", size=size)
-    chosen = _detections(net, found, scores, classes)
+    head = Head(scores, net.fc(x, "bbox_pred", 4 * classes, gain=0.3))
+    chosen = _chosen(net, *detections(net, head, rois, classes, size, iou=0.5))
     if keypoints:
         _keypoints(net, _pooled(net, levels, chosen, "keypoint_pool", 14))
     else:
-        _masks(net, _pooled(net, levels, chosen, "mask_pool", 14), classes)
+        _masks(net, _pooled(net, levels, chosen, "mask_pool", 14), classes - 1)
 
 
 def _resnet50(net: Net, x: str) -> list[str]:
@@ -150,26 +153,21 @@ def _levels(net: Net, rois: str, name: str, count: int) -> str:
     return net.reshape(clipped, f"{name}/levels", (count, 1, 1, 1))
 
 
-def _detections(net: Net, boxes: str, scores: str, classes: int) -> str:
-    """Suppress class by class at 0.5; return the boxes of the best 100 detections."""
-    count, total = net.shape(boxes)[0], net.size(100, 4)
-    wide = net.reshape(boxes, "boxes/all", (1, count, 4))
-    objects = net.slice(net.transpose(scores, "scores/t", (1, 0)), "scores/objects", (1,), (classes,), (0,), (1,))
-    rows, found = bx.suppress(net, wide, net.reshape(objects, "scores/all", (1, classes - 1, count)), "nms",
-                              most=total, iou=0.5, score=0.05, total=total)  # fmt: skip
-    index = bx.held_rows(net, bx.column(net, rows, "nms/index", 2), "nms/held")
-    net.output(wide, "boxes")
-    net.output(rows, "selected")
-    net.output(found, "count")
-    return net.op("Gather", [boxes, index], "boxes/chosen", axis=0)
+def _chosen(net: Net, by_class: str, rows: str) -> str:
+    """Return the boxes (R,4) that rows (class, 0, region) name among boxes (C-1,N,4)."""
+    objects, count, _ = net.shape(by_class)
+    every = net.reshape(by_class, "boxes/every", (objects * count, 4))
+    first = net.mul(bx.column(net, rows, "nms/class", 0), net.constant("nms/regions", count), "nms/first")
+    index = net.add(first, bx.column(net, rows, "nms/region", 2), "nms/index")
+    return net.op("Gather", [every, bx.held_rows(net, index, "nms/held")], "boxes/chosen", axis=0)
 
 
-def _masks(net: Net, x: str, classes: int) -> None:
-    """Four 3x3 convolutions, a transposed one to 28x28, a mask for each class."""
+def _masks(net: Net, x: str, objects: int) -> None:
+    """Four 3x3 convolutions, a transposed one to 28x28, a mask for each class but the background."""
     for index in range(1, 5):
         x = net.conv_relu(x, f"mask_conv{index}", net.width(256), 3, pad=1)
     x = net.relu(net.conv_transpose(x, "mask_deconv", net.width(256), 2, stride=2))
-    net.output(net.sigmoid(net.conv(x, "mask_score", classes, 1, gain=1.0), "mask"), "masks")
+    net.output(net.sigmoid(net.conv(x, "mask_score", objects, 1, gain=1.0), "mask"), "masks")
 
 
 def _keypoints(net: Net, x: str) -> None:

@@ -100,43 +100,50 @@ def _aligned(net: Net, x: str, rois: str, name: str, scale: float, extent: int) 
                   spatial_scale=scale, mode="avg", coordinate_transformation_mode="half_pixel")  # fmt: skip
 
 
-def _detections(net: Net, head: Head, rois: str, classes: int, size: tuple[int, int]) -> None:
-    """Decode a box for each region and class, and suppress class by class."""
+def detections(
+    net: Net, head: Head, rois: str, classes: int, size: tuple[int, int], *, iou: float = 0.3
+) -> tuple[str, str]:
+    """Decode a box for each region and class, suppress class by class; return boxes (C-1,R,4) and [total, 3] rows."""
     count = net.shape(rois)[0]
-    parts = []
-    for c in range(1, classes):
-        deltas = net.slice(head.deltas, f"class{c}/deltas", (4 * c,), (4 * c + 4,), (1,), (1,))
-        box = bx.decode_from(net, deltas, rois, f"boxes/{c}", size=size)
-        parts.append(net.reshape(box, f"boxes/{c}/rows", (1, count, 4)))
-    by_class = net.concat(parts, "boxes/classes", axis=0)
+    by_class = bx.decode_classes(net, head.deltas, rois, classes, size=size)
     scores = net.transpose(net.slice(head.scores, "scores/objects", (1,), (classes,), (1,), (1,)), "scores/t", (1, 0))
     wide = net.reshape(scores, "scores/classes", (classes - 1, 1, count))
     # A class is an image of its own to the suppression: its boxes are its own.
-    rows, found = bx.suppress(net, by_class, wide, "nms", most=net.size(100, 4), iou=0.3, score=0.05,
+    rows, found = bx.suppress(net, by_class, wide, "nms", most=net.size(100, 4), iou=iou, score=0.05,
                               total=net.size(100, 8))  # fmt: skip
-    net.output(by_class, "boxes")
+    by_class = net.output(by_class, "boxes")
     net.output(wide, "scores")
-    net.output(rows, "selected")
+    rows = net.output(rows, "selected")
     net.output(found, "count")
+    return by_class, rows
 
 
-def proposals(net: Net, x: str, size: tuple[int, int], *, width: int, stride: int = 16) -> str:
-    """Add a region proposal network: 3x3 convolution, 2k scores and 4k deltas at each cell; return boxes (R,4).
+def proposals(
+    net: Net, x: str, size: tuple[int, int], *, width: int, sides: Sequence[float] = _SIDES, logistic: bool = False
+) -> str:
+    """Add a region proposal network at stride 16: 3x3 convolution, scores and 4k deltas a cell; return boxes (R,4).
 
-    The best boxes by score are decoded and suppressed at 0.7; 300 are left at test time (Ren et al., section 3.3),
-    from 6000 (fewer where the map has fewer).
+    There are 2k scores, or k if they are `logistic`. The best boxes by score are decoded and suppressed at 0.7; 300 are
+    left at test time (Ren et al., section 3.3), from 6000 (fewer where the map has fewer).
     """
-    k = len(_SIDES) * len(_RATIOS)
+    k = len(sides) * len(_RATIOS)
     y = net.conv_relu(x, "rpn_conv", net.width(width), 3, pad=1)
-    scores = net.conv(y, "rpn_cls_score", 2 * k, 1, gain=1.0)
+    objects = _objectness(net, net.conv(y, "rpn_cls_score", k if logistic else 2 * k, 1, gain=1.0), logistic)
     deltas = net.conv(y, "rpn_bbox_pred", 4 * k, 1, gain=0.3)
     _, _, height, wide = net.shape(x)
     share = 1 if not net.tiny else 8
-    anchors = bx.anchors(height, wide, stride, [s / share for s in _SIDES], _RATIOS)
-    shares = net.softmax(bx.as_rows(net, scores, "rpn_rows", 2), "rpn_prob", axis=1)
-    objects = bx.column(net, shares, "rpn_scores", 1)
+    anchors = bx.anchors(height, wide, 16, [s / share for s in sides], _RATIOS)
     found = bx.decode(net, bx.as_rows(net, deltas, "rpn_deltas", 4), anchors, "boxes/rpn", size=size)
     return _best(net, found, objects, before=net.size(6000, 24), after=net.size(300, 8))
+
+
+def _objectness(net: Net, scores: str, logistic: bool) -> str:
+    """Return the share (N,) of an object at each anchor, from one score or from two against each other."""
+    if logistic:
+        rows = net.sigmoid(bx.as_rows(net, scores, "rpn_rows", 1), "rpn_prob")
+        return bx.column(net, rows, "rpn_scores", 0)
+    rows = net.softmax(bx.as_rows(net, scores, "rpn_rows", 2), "rpn_prob", axis=1)
+    return bx.column(net, rows, "rpn_scores", 1)
 
 
 def _best(net: Net, boxes: str, scores: str, *, before: int, after: int) -> str:
@@ -172,7 +179,7 @@ def rcnn(net: Net) -> None:
     x = _alexnet_fc7(net, crops)
     classes = net.size(CLASSES, 4)
     scores = net.sigmoid(net.fc(x, "svm", classes, gain=1.0), "svm/score")
-    _detections(net, Head(scores, net.fc(x, "bbox_pred", 4 * classes, gain=0.3)), rois, classes, (size, size))
+    detections(net, Head(scores, net.fc(x, "bbox_pred", 4 * classes, gain=0.3)), rois, classes, (size, size))
 
 
 def fast_rcnn(net: Net) -> None:
@@ -183,7 +190,7 @@ def fast_rcnn(net: Net) -> None:
     rois = _given_rois(net, size, net.size(2000, 8))
     pooled = _pooled(net, x, rois, "roi_pool5", 1 / 16, 7)
     classes = net.size(CLASSES, 4)
-    _detections(net, _head(net, _fc(net, pooled), classes), rois, classes, size)
+    detections(net, _head(net, _fc(net, pooled), classes), rois, classes, size)
 
 
 def faster_rcnn(net: Net, *, zf: bool = False) -> None:
@@ -195,7 +202,7 @@ def faster_rcnn(net: Net, *, zf: bool = False) -> None:
     rois = proposals(net, x, size, width=256 if zf else 512)
     pooled = _pooled(net, x, rois, "roi_pool5", 1 / 16, 6 if zf else 7)
     classes = net.size(CLASSES, 4)
-    _detections(net, _head(net, _fc(net, pooled), classes), rois, classes, size)
+    detections(net, _head(net, _fc(net, pooled), classes), rois, classes, size)
 
 
 def sds(net: Net) -> None:
@@ -219,7 +226,7 @@ def sds(net: Net) -> None:
     joined = net.reshape(net.transpose(paths, "paths/t", (1, 0, 2)), "paths/joined", (count, 2 * features))
     classes = net.size(CLASSES, 4)
     scores = net.sigmoid(net.fc(joined, "svm", classes, gain=1.0), "svm/score")
-    _detections(net, Head(scores, net.fc(joined, "bbox_pred", 4 * classes, gain=0.3)), rois, classes, (size, size))
+    detections(net, Head(scores, net.fc(joined, "bbox_pred", 4 * classes, gain=0.3)), rois, classes, (size, size))
 
 
 def mnc(net: Net) -> None:
@@ -243,18 +250,21 @@ def mnc(net: Net) -> None:
     )
     net.output(field, "masks")
     classes = net.size(CLASSES, 4)
-    _detections(net, _head(net, _fc(net, pooled), classes), rois, classes, size)
+    detections(net, _head(net, _fc(net, pooled), classes), rois, classes, size)
 
 
 def dense_captioning(net: Net) -> None:
     """Build DenseCap on a 720x540 image: 300 regions, each described by an LSTM of 512 in up to 15 greedy steps.
 
-    The vocabulary has 10,497 words; a region's code of 4096 is brought to 512 and fed as the first word (section 3).
+    Proposals are those of section 3.2: 3x3 convolution of 256 filters, k = 12 anchors, 5k outputs (a score and four
+    offsets for each); the anchors' areas of 64^2 to 512^2 and three ratios are those of the authors' program, which has
+    two scores for an anchor. The vocabulary has 10,497 words; a region's code of 4096 is brought to 512 and fed as the
+    first word (section 3).
     """
     bx.one_image(net)
     size = (net.size(540, 64), net.size(720, 64))
     x = _vgg(net, net.input("input", (3, *size)))
-    rois = proposals(net, x, size, width=512)
+    rois = proposals(net, x, size, width=256, sides=(64.0, *_SIDES), logistic=True)
     code = _fc(net, _aligned(net, x, rois, "roi_sample", 1 / 16, 7))
     net.output(net.fc(code, "objectness", 1, gain=1.0), "scores")
     net.output(net.fc(code, "bbox_pred", 4, gain=0.3), "deltas")

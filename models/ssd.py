@@ -10,17 +10,31 @@ from accelc.models.weights import Uniform
 RATIOS = ((1.0, 2.0, 1 / 2), *((1.0, 2.0, 1 / 2, 3.0, 1 / 3),) * 3, *((1.0, 2.0, 1 / 2),) * 2)
 """Aspect ratios of the six maps; 3 and 1/3 are left out on the first and on the last two (section 3.1)."""
 
+SIDES = (30, 60, 111, 162, 213, 264, 315)
+"""Sides of the default boxes of the six maps and of a seventh that is not there, in pixels of 300.
+
+The first is a scale of 0.1 (section 3.1), the others are 0.2 and on by 0.17: the authors' program divides equation 4's
+range of 0.2 to 0.9 into four steps of whole percents, and ends at 0.88.
+"""
+
+STEPS = (8, 16, 32, 64, 100, 300)
+"""Pixels of 300 between default boxes' centers, of the authors' program; the paper has 300 / extent."""
+
 _EXTRA = (("8", 256, 512, 2), ("9", 128, 256, 2), ("10", 128, 256, 1), ("11", 128, 256, 1))
 _CHANNELS = (64, 128, 256, 512, 512)
 
 
 def ssd300(net: Net) -> None:
-    """Build SSD300 for VOC (21 classes with background): six maps of 38, 19, 10, 5, 3 and 1, 8732 default boxes."""
+    """Build SSD300 for VOC (21 classes with background): six maps of 38, 19, 10, 5, 3 and 1, 8732 default boxes.
+
+    The default boxes are those of the authors' program (ssd_pascal.py).
+    """
     one_image(net)
     size, classes = net.size(300, 64), net.size(21, 4)
     maps = _maps(net, net.input("input", (3, size, size)))
     extents = [net.shape(m)[2] for m in maps]
-    boxes = default_boxes(extents, RATIOS, low=0.2, high=0.9)
+    steps = [300 / n for n in extents] if net.tiny else STEPS
+    boxes = default_boxes(extents, RATIOS, scales=[s / 300 for s in SIDES], steps=[s / 300 for s in steps])
     deltas, scores = [], []
     for k, (source, ratios) in enumerate(zip(maps, RATIOS, strict=True)):
         count = len(ratios) + 1

@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast examples are drawn is the machine's load, not the code's fault.
+settings.register_profile("accelc", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("accelc")
 
 TESTS = Path(__file__).parent
 

@@ -15,6 +15,7 @@ from accelc.frontend.dynamic import rewrite_dynamic
 from accelc.frontend.fold import checked
 from accelc.frontend.load import input_shapes, load, opsets
 from accelc.frontend.lowering import lower_nodes
+from accelc.frontend.masks import bounded
 from accelc.frontend.plain import as_plain
 from accelc.frontend.sequences import rewrite_sequences
 from accelc.graph import FLOAT, Graph, Layer, Tensor, verify
@@ -64,6 +65,8 @@ def _add_inputs(b: Builder, model: onnx.ModelProto, dims: Mapping[str, int]) -> 
 def _finish(b: Builder, graph: onnx.GraphProto, inputs: tuple[str, ...]) -> Graph:
     """Return what was built as a Graph, with integer inputs and outputs marked as such."""
     outputs = tuple(o.name for o in graph.output)
+    if not b.real:
+        b.tensors = {n: bounded(t) for n, t in b.tensors.items()}
     for name in outputs:
         if b.is_constant(name):
             _write_constant(b, name)

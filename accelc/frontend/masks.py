@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from accelc.frontend.builder import Builder
-from accelc.graph import LAYOUT_OPS, Layer
+from accelc.graph import LAYOUT_OPS, Layer, Tensor
 
 _NOTHING = -1e4  # exp(-10,000) is 0 in 32-bit numbers
 _DEPTH = 8
@@ -29,3 +33,11 @@ def _masked(b: Builder, name: str, depth: int) -> bool:
 def _keeps(layer: Layer) -> bool:
     """Return whether a layer passes a mask on."""
     return layer.op in LAYOUT_OPS or all(step[0] in _KEEP for step in layer.attrs.get("steps", ((layer.op,),)))
+
+
+def bounded(tensor: Tensor) -> Tensor:
+    """Return a constant in which -inf is the lowest finite number, as calibration needs; any other tensor as it is."""
+    data = tensor.data
+    if data is None or data.dtype.kind != "f" or not np.isneginf(data).any():
+        return tensor
+    return replace(tensor, data=np.maximum(data, np.finfo(data.dtype).min))

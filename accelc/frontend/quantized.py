@@ -202,12 +202,25 @@ def _concat(b: Builder, node: Node) -> list[Node]:
     return [*operands, real, _q(b, node, real.outputs[0], 0)]
 
 
+def _dynamic_lstm(b: Builder, node: Node) -> list[Node]:
+    """LSTM with constant quantized weights, on activations as they are."""
+    weights = []
+    for index, part in ((1, "W"), (2, "R")):
+        data, scale, zero = (b.require(node, k, "weight") for k in (index, 6 + 2 * index, 7 + 2 * index))
+        over = (scale.shape[0], 1, -1)
+        real = (data.astype(np.float32) - zero.reshape(over)) * scale.reshape(over)
+        weights.append(b.constant(f"{node.name}/{part}", real.transpose(0, 2, 1).astype(np.float32)).name)
+    operands = (node.input(0), *weights, *node.inputs[3:8])
+    return [Node.make("LSTM", node.name, operands, node.outputs, b.opsets[""], **_standard(node))]
+
+
 def _standard(node: Node) -> dict[str, Any]:
     return dict(node.attrs)
 
 
 _CONV = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 _POOL = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
+_CELL = ("activations", "clip", "direction", "hidden_size", "input_forget")
 _LAST = ("channels_last=1",)
 
 EXPANSIONS: Mapping[tuple[str, str], Expansion] = MappingProxyType(
@@ -226,6 +239,9 @@ EXPANSIONS: Mapping[tuple[str, str], Expansion] = MappingProxyType(
             Expansion("QLinearSigmoid", _unary),
             Expansion("QLinearSoftmax", _unary, attributes=("axis", "opset")),
             Expansion("QLinearConcat", _concat, attributes=("axis",)),
+            Expansion(
+                "DynamicQuantizeLSTM", _dynamic_lstm, attributes=_CELL, refusals=("weights computed at run time",)
+            ),
         )
     }
 )

@@ -51,7 +51,7 @@ def _slice(node: onnx.NodeProto, split: onnx.NodeProto, known: Mapping[str, Arra
     axis, place, name = attrs.get("axis", 0), int(index.reshape(-1)[0]), node.output[0]
     if not (-sizes.size if sizes.ndim else 0) <= place < (sizes.size if sizes.ndim else np.inf):
         return None
-    given = {f"{name}/axis": [axis]}
+    given: dict[str, int | list[int]] = {f"{name}/axis": [axis]}
     if not sized and not attrs.get("keepdims", 1):
         given = {f"{name}/place": place}
         last = helper.make_node("Gather", [split.input[0], *given], [name], name=node.name, axis=axis)

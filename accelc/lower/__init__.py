@@ -65,7 +65,8 @@ def _program(
 ) -> Program:
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
-    bound = network_bound(graph, plan.views, plan.chip, _stream_cycles(emitter))
+    order = [layer for entry in plan.plans for layer in entry.stage.layers]
+    bound = network_bound(graph, plan.views, plan.chip, order, _stream_cycles(emitter))
     ports = {name: _moved(port_of(places, name), base) for name in (*graph.inputs, *written)}
     return Program(
         name=graph.name,
@@ -87,12 +88,13 @@ def _program(
             "lower_bound_binds": bound.binds,
             "activation_bytes": plan.placement.bytes,
             "peak_live_bytes": plan.placement.peak_live_bytes,
+            "activation_bytes_proved": plan.placement.proved,
         },
     )
 
 
 def _stream_cycles(emitter: Emitter) -> int:
-    """Return the cycles of the program's streams, during which nothing else runs."""
+    """Return the cycles of the program's streams."""
     made = by_name("stream")
     names, cycles = made.operand_names("cycles"), made.clauses["cycles"]
     words = (word.operands for word in emitter.words if word.opcode == made.opcode)

@@ -69,8 +69,9 @@ def _real(graph: Graph, name: str, value: Array) -> Array:
 
 
 def _powers(values: Array, dequantized: Array) -> tuple[float, float]:
-    wide = values.astype(np.float64)
-    return float(np.sum(wide**2)), float(np.sum((wide - dequantized) ** 2))
+    kept = np.isfinite(values)  # a mask may hold minus infinity
+    wide = values[kept].astype(np.float64)
+    return float(np.sum(wide**2)), float(np.sum((wide - dequantized[kept]) ** 2))
 
 
 def _decibel(signal: float, noise: float) -> float:

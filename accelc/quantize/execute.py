@@ -58,7 +58,8 @@ def _parts(graph: Graph, names: tuple[str, ...], plain: frozenset[str]) -> Itera
         read = dict.fromkeys(n for layer in piece for n in layer.inputs if n and n not in made)
         inputs = tuple(n for n in read if graph.tensors[n].data is None)
         outputs = tuple(n for n in graph.tensors if n in made and (n in later or n in names))
-        yield replace(graph, inputs=inputs, outputs=outputs).with_layers(piece)
+        if outputs:
+            yield replace(graph, inputs=inputs, outputs=outputs).with_layers(piece)
 
 
 def _kind(graph: Graph, layer: Layer, plain: frozenset[str]) -> str:

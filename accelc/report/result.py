@@ -37,7 +37,10 @@ class ActivityFigures:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer of a run; `stalls` splits its cycles by cause and sums to them, `dram_bytes` are read plus written."""
+    """One layer of a run; `stalls` splits its cycles by cause and sums to them, `dram_bytes` are read plus written.
+
+    `predicted_cycles` are those the scheduler expected of the stage that the layer opens, with all layers of it.
+    """
 
     name: str
     op: str
@@ -54,6 +57,7 @@ class LayerResult:
     events: Mapping[str, int] = field(default_factory=dict)
     energy_by_component: Mapping[str, float] = field(default_factory=dict)
     activity: ActivityFigures | None = None
+    predicted_cycles: int = 0
 
     @property
     def bound_by(self) -> str:
@@ -148,6 +152,13 @@ class Result:
     passing_w: Mapping[str, float] = field(default_factory=dict)
     host_w: float = 0.0
     activity: ActivityFigures | None = None
+    lower_bound_binds: str = ""
+    lower_bound_dram_bytes: int = 0
+
+    @property
+    def predicted_cycles(self) -> int:
+        """Return the cycles the scheduler expected, all stages together."""
+        return sum(layer.predicted_cycles for layer in self.layers)
 
     @property
     def seconds(self) -> float:
@@ -178,6 +189,9 @@ class Result:
             "macs": self.macs,
             "utilization": self.utilization,
             "lower_bound_cycles": self.lower_bound_cycles,
+            "lower_bound_binds": self.lower_bound_binds,
+            "lower_bound_dram_bytes": self.lower_bound_dram_bytes,
+            "predicted_cycles": self.predicted_cycles,
             "stalls": dict(self.stalls),
             "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
             "energy_j": {"total": self.energy_j, "by_component": dict(self.energy_by_component)},

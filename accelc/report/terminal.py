@@ -110,7 +110,9 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
     yield "model", f"{r.model} on {r.chip}, {_dataflow_text(r)}, batch {r.batch}"
     rate = r.batch / r.seconds if r.seconds else 0.0
     yield "latency", f"{quantity(r.seconds, 's')} ({r.cycles:,} cycles), {figures(rate)} frames/s"
-    yield "lower bound", f"{r.lower_bound_cycles:,} cycles; the run takes {_over_bound(r)} of it"
+    yield "lower bound", _bound_text(r)
+    if r.predicted_cycles:
+        yield "prediction", f"{r.predicted_cycles:,} cycles by the scheduler, {_signed(r.predicted_cycles, r.cycles)}"
     peak = 2 * r.peak_macs_per_cycle * r.clock_hz
     achieved = 2 * r.macs / r.seconds if r.seconds else 0.0
     yield "throughput", f"{quantity(achieved, 'OPS')} of {quantity(peak, 'OPS')} peak"
@@ -133,6 +135,20 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
 def _dataflow_text(r: Result) -> str:
     used = sorted({layer.dataflow for layer in r.layers if layer.dataflow and layer.macs})
     return f"dataflow {r.dataflow}" + (f" ({', '.join(used)})" if used and used != [r.dataflow] else "")
+
+
+def _bound_text(r: Result) -> str:
+    """Return the bounds of cycles and DRAM bytes, and how far the run is above them."""
+    binds = f" ({r.lower_bound_binds})" if r.lower_bound_binds else ""
+    text = f"{r.lower_bound_cycles:,} cycles{binds}; the run takes {_over_bound(r)} of it"
+    if not r.lower_bound_dram_bytes:
+        return text
+    moved = (r.dram_read_bytes + r.dram_write_bytes) / r.lower_bound_dram_bytes
+    return f"{text}; {byte_text(r.lower_bound_dram_bytes)} of DRAM traffic, of which it moves {moved:.3f} times"
+
+
+def _signed(ours: int, real: int) -> str:
+    return f"{100 * (ours / real - 1):+.1f} %" if real else "of none"
 
 
 def _over_bound(r: Result) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accelc.graph import Graph
+from accelc.schedule.packing import Problem, pack
 from accelc.schedule.stages import Stage
 from accelc.schedule.views import View, round_up
 
@@ -24,11 +25,15 @@ class Life:
 
 @dataclass(frozen=True)
 class Placement:
-    """Offsets of the regions among the activations, the bytes they span, and the least that any order could do."""
+    """Offsets of the regions, the bytes they span, and the most alive at once, below which no placement can go.
+
+    `proved` tells whether no placement spans fewer bytes: it reaches that bound, or a solver has excluded the rest.
+    """
 
     offsets: Mapping[str, int]
     bytes: int
     peak_live_bytes: int
+    proved: bool
 
 
 def lives(graph: Graph, views: Mapping[str, View], stages: Sequence[Stage]) -> list[Life]:
@@ -59,34 +64,14 @@ def lives(graph: Graph, views: Mapping[str, View], stages: Sequence[Stage]) -> l
 
 
 def place(regions: Sequence[Life]) -> Placement:
-    """Return offsets by the better of two greedy orders, first fit: the largest first, and the longest life first."""
-    orders = (
-        sorted(regions, key=lambda r: (-r.bytes, r.first, r.name)),
-        sorted(regions, key=lambda r: (r.first - r.last, -r.bytes, r.name)),
-    )
-    best = min((_first_fit(order) for order in orders), key=_span)
-    return Placement({life.name: offset for life, offset in best}, _span(best), peak_live(regions))
-
-
-def _span(placed: Sequence[tuple[Life, int]]) -> int:
-    return max((offset + life.bytes for life, offset in placed), default=0)
-
-
-def _first_fit(order: Sequence[Life]) -> list[tuple[Life, int]]:
-    placed: list[tuple[Life, int]] = []
-    for life in order:
-        busy = sorted(
-            (at, at + other.bytes) for other, at in placed if other.first <= life.last and life.first <= other.last
-        )
-        offset = 0
-        for low, high in busy:
-            if offset + life.bytes <= low:
-                break
-            offset = max(offset, high)
-        placed.append((life, offset))
-    return placed
+    """Return offsets that take the least bytes, as far as a bounded search finds and proves them (see `packing`)."""
+    regions = sorted(regions, key=lambda r: r.name)
+    problem = Problem([(r.bytes, r.first, r.last) for r in regions])
+    packed = pack(problem)
+    offsets = {r.name: offset for r, offset in zip(regions, packed.offsets, strict=True)}
+    return Placement(offsets, packed.bytes, problem.bound, packed.proved)
 
 
 def peak_live(regions: Sequence[Life]) -> int:
     """Return the most bytes alive at once, below which no placement can go."""
-    return max((sum(r.bytes for r in regions if r.first <= k <= r.last) for k in {r.first for r in regions}), default=0)
+    return Problem([(r.bytes, r.first, r.last) for r in regions]).bound

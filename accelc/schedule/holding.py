@@ -35,17 +35,21 @@ class Holding:
         """Return the plans and the residency of the best choice that can be arranged in the buffer."""
         count = len(self.plans)
         maps = [m for m in maps_of(self.frames, self.lives, self._overwrites()) if m.name not in self.barred]
+        every = len(maps)
         while maps:
             held, exact = self._choose(maps)
-            kept = arrange(held, self.frames, count, self.room, exact)
-            plans = None if kept is None else self._plans(kept)
-            if kept is not None and plans is not None:
-                return plans, kept
-            free = [m for m in held if m.name not in self.must]
-            if not free:
-                raise ScheduleError(self._crowded())
-            largest = max(free, key=lambda m: ((m.last - m.first) * m.bytes, m.name))
-            maps = [m for m in maps if m != largest]
+            kept = arrange(held, self.frames, count, self.room, exact and len(maps) == every)
+            if isinstance(kept, Residency):
+                plans, crowded = self._plans(kept)
+                if crowded is None:
+                    return plans, kept
+            else:
+                crowded = kept
+            # Gaps between places leave too little room at a stage: the largest map alive there goes to DRAM.
+            alive = [m for m in held if m.first <= crowded <= m.last and m.name not in self.must]
+            if not alive:
+                raise ScheduleError(self._crowded(crowded, held))
+            maps = [m for m in maps if m != max(alive, key=lambda m: (m.bytes, m.last - m.first, m.name))]
         check_planned(self.search, self.plans)
         return tuple(self.plans), nothing(count, self.room)
 
@@ -96,18 +100,20 @@ class Holding:
             least = f"; its smallest tile needs {rooms[0]} bytes of act beside them (has {self.room})" if rooms else ""
         return f"layer '{stage.layers[0].name}': no tile fits beside the maps held by hand: {held}{least}"
 
-    def _crowded(self) -> str:
-        """Return the message that the maps held by hand cannot lie in the buffer together."""
-        held = ", ".join(f"'{n}' ({self.frames[n].bytes} bytes)" for n in sorted(self.must))
-        return f"the maps held by hand leave gaps in act ({self.room} bytes) that no tile fits in: {held}"
+    def _crowded(self, k: int, held: Sequence[Map]) -> str:
+        """Return the message that the maps held by hand leave gaps in the buffer that a stage's tiles do not fit in."""
+        stage = self.plans[k].stage
+        alive = ", ".join(f"'{m.name}' ({m.bytes} bytes)" for m in held if m.first <= k <= m.last)
+        what = f"the maps held by hand leave gaps in act ({self.room} bytes) that no tile fits in: {alive}"
+        return f"layer '{stage.layers[0].name}': {what}"
 
     def _weigh(self) -> Callable[[Cost], float]:
         """Return a cost as one number that adds up over stages; a product is weighed by shares of the unheld total."""
         costs = [plan.cost for plan in self.plans if plan.cost is not None]
-        cycles, moved = sum(c.cycles for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
+        cycles, moved = sum(c.alone for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
         weights = {"latency": (1.0, 1e-6), "energy": (1e-6, 1.0), "edp": (1 / cycles, 1 / moved)}
         by_cycle, by_byte = weights[self.search.objective]
-        return lambda cost: by_cycle * cost.cycles + by_byte * cost.dram_bytes
+        return lambda cost: by_cycle * cost.alone + by_byte * cost.dram_bytes
 
     def _price(self, k: int, names: frozenset[str], taken: int) -> Cost | None:
         if self.plans[k].geometry is None:
@@ -152,8 +158,8 @@ class Holding:
                 found[name] = other
         return found
 
-    def _plans(self, kept: Residency) -> tuple[StagePlan, ...] | None:
-        """Return the plan of each stage in the room that the arrangement leaves, None if one fits nowhere."""
+    def _plans(self, kept: Residency) -> tuple[tuple[StagePlan, ...], int | None]:
+        """Return the plan of each stage in the room that the arrangement leaves, and the first that fits nowhere."""
         made = []
         for k, plan in enumerate(self.plans):
             if plan.geometry is None:
@@ -162,9 +168,9 @@ class Holding:
             held = self._held(k, kept.places)
             found = self._mapping(k, held, kept.floors[k])
             if found is None:
-                return None
+                return (), k
             made.append(StagePlan(plan.stage, replace(plan.geometry, held=held), *found))
-        return tuple(made)
+        return tuple(made), None
 
 
 def check_planned(search: Search, plans: Sequence[StagePlan]) -> None:

@@ -18,9 +18,9 @@ from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
 Rank = Callable[[Cost], tuple[float, ...]]
 
 OBJECTIVES: Mapping[str, Rank] = {
-    "latency": lambda cost: (cost.cycles, cost.dram_bytes),
-    "energy": lambda cost: (cost.dram_bytes, cost.cycles),
-    "edp": lambda cost: (cost.cycles * cost.dram_bytes, cost.cycles),
+    "latency": lambda cost: (cost.alone, cost.dram_bytes),
+    "energy": lambda cost: (cost.dram_bytes, cost.alone),
+    "edp": lambda cost: (cost.alone * cost.dram_bytes, cost.alone),
 }
 
 

@@ -38,7 +38,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Residency:
-    """The maps held, each with its place in the activation buffer, and whether no better choice exists."""
+    """The maps held, each with its place in the activation buffer; `exact` if no better choice exists for sure."""
 
     frames: Mapping[str, Frame]
     places: Mapping[str, int]
@@ -136,23 +136,23 @@ def _merged(states: Sequence[_State]) -> list[_State]:
     return sorted(best.values(), key=lambda s: s.cost)
 
 
-def arrange(held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool) -> Residency | None:
-    """Return the residency of the maps held, from the end of the buffer down; None if gaps make them overflow."""
+def arrange(
+    held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool
+) -> Residency | int:
+    """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps overflow it."""
     turns = _turns(held)
-    spans = [
-        Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
-        for owner in dict.fromkeys(turns.values())
-        for turn in [[m for m in held if turns[m.name] == owner]]
-    ]
+    spans = turn_lives(held, turns)
     placement = place(spans)
-    if placement.bytes > room:
-        return None
+    over = [span.first for span in spans if placement.offsets[span.name] + span.bytes > room]
+    if over:
+        return over[0]
     starts = {span.name: room - placement.offsets[span.name] - span.bytes for span in spans}
-    floors = tuple(
-        min((starts[span.name] for span in spans if span.first <= k <= span.last), default=room) for k in range(stages)
-    )
+    alive = [[span for span in spans if span.first <= k <= span.last] for k in range(stages)]
+    floors = tuple(min((starts[span.name] for span in here), default=room) for here in alive)
+    # A gap leaves a stage less room than the choice reckoned with.
+    tight = all(floor == room - sum(span.bytes for span in here) for floor, here in zip(floors, alive, strict=True))
     places = {name: starts[owner] for name, owner in turns.items()}
-    return Residency({name: frames[name] for name in places}, places, turns, floors, exact)
+    return Residency({name: frames[name] for name in places}, places, turns, floors, exact and tight)
 
 
 def _turns(held: Sequence[Map]) -> dict[str, str]:
@@ -161,6 +161,15 @@ def _turns(held: Sequence[Map]) -> dict[str, str]:
     for m in sorted(held, key=lambda m: m.first):
         turns[m.name] = turns.get(m.over, m.name)
     return turns
+
+
+def turn_lives(held: Sequence[Map], turns: Mapping[str, str]) -> list[Life]:
+    """Return the life of each place that maps take in turn, under the name of the first of them."""
+    alike = {owner: [m for m in held if turns[m.name] == owner] for owner in dict.fromkeys(turns.values())}
+    return [
+        Life(owner, max(m.bytes for m in turn), min(m.first for m in turn), max(m.last for m in turn))
+        for owner, turn in alike.items()
+    ]
 
 
 def nothing(stages: int, room: int) -> Residency:

@@ -37,7 +37,7 @@ ROWS = (
     row("nin", "nin", _NIN, "nin:nin"),
     row("googlenet", "inception", _GOOGLENET, "googlenet:googlenet"),
     row("bn_inception", "inception", _BN, "inception:bn_inception"),
-    row("inception_v2", "inception", _RETHINKING, "inception:inception_v3", v2=True),
+    row("inception_v2", "inception", _RETHINKING, "inception:inception_v2"),
     row("inception_v3", "inception", _RETHINKING, "inception:inception_v3"),
     row("inception_v4", "inception", _INCEPTION_V4, "inception:inception_v4"),
     row("inception_resnet_v1", "inception", _INCEPTION_V4, "inception:inception_resnet", v2=False),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from accelc.models.boxes import default_boxes
 from accelc.models.count import Counts
 from tests.models.outlines import constant, dilated, maps, number_of, outputs, published, weight
 
@@ -36,20 +36,28 @@ def test_ssd300_predicts_8732_boxes() -> None:
     assert found["scores"] == (1, 20, 8732)
 
 
-def test_scales_of_default_boxes() -> None:
-    """Section 2.2, equation 4: from 0.2 to 0.9 in equal steps over the maps."""
-    boxes = default_boxes([1] * 6, [(1.0,)] * 6, low=0.2, high=0.9)
-    extents = boxes[::2, 2:] - boxes[::2, :2]
-    np.testing.assert_allclose(extents, np.repeat([[0.2], [0.34], [0.48], [0.62], [0.76], [0.9]], 2, 1), rtol=1e-5)
+def ssd300_first_boxes() -> npt.NDArray[np.intp]:
+    """Return the row of each map's first default box."""
+    return np.cumsum([0, *(k * n * n for k, n in zip(SSD_BOXES, SSD_EXTENTS, strict=True))])[:-1]
+
+
+def test_ssd300_scales_of_default_boxes() -> None:
+    """Section 3.1: 0.1 on conv4_3; equation 4 from 0.2 to 0.9 on the others, as the authors' program rounds it.
+
+    Their ssd_pascal.py takes steps of floor((90 - 20) / (6 - 2)) = 17 percent: min_sizes of 30, 60, 111, 162, 213, 264.
+    """
+    step = (90 - 20) // (6 - 2)
+    percents = [10, *range(20, 90 + 1, step)]
+    assert [3 * p for p in percents] == [30, 60, 111, 162, 213, 264]
+    extents = 300 * constant("ssd300", "decoded/extent")[ssd300_first_boxes()]
+    np.testing.assert_allclose(extents, np.repeat([[3 * p] for p in percents], 2, 1), rtol=1e-4)
 
 
 def test_ssd300_second_square_boxes() -> None:
-    """The same section: ratio 1 has another box of scale sqrt(s_k s_k+1)."""
-    extents = constant("ssd300", "decoded/extent")
-    starts = np.cumsum([0, *(k * n * n for k, n in zip(SSD_BOXES, SSD_EXTENTS, strict=True))])[:-1]
-    scales = extents[starts]
-    np.testing.assert_allclose(scales[:, 0], scales[:, 1], rtol=1e-5)
-    np.testing.assert_allclose(extents[starts[:-1] + 1], np.sqrt(scales[:-1] * scales[1:]), rtol=1e-4)
+    """Section 2.2: ratio 1 has another box, of scale sqrt(s_k s_k+1); max_sizes of the same program."""
+    extents = 300 * constant("ssd300", "decoded/extent")
+    sides = np.sqrt(np.multiply([30, 60, 111, 162, 213, 264], [60, 111, 162, 213, 264, 315]))
+    np.testing.assert_allclose(extents[ssd300_first_boxes() + 1], np.repeat(sides[:, None], 2, 1), rtol=1e-4)
 
 
 def test_ssd300_aspect_ratios() -> None:
@@ -64,11 +72,11 @@ def test_ssd300_aspect_ratios() -> None:
 
 
 def test_ssd300_centers() -> None:
-    """The same section: ((i + 0.5) / |f_k|, (j + 0.5) / |f_k|)."""
-    centers = constant("ssd300", "decoded/center")
-    np.testing.assert_allclose(centers[0], [0.5 / 38, 0.5 / 38], rtol=1e-5)
-    np.testing.assert_allclose(centers[4], [1.5 / 38, 0.5 / 38], rtol=1e-5)
-    np.testing.assert_allclose(centers[-1], [0.5, 0.5], rtol=1e-5)
+    """The same section: (i + 0.5, j + 0.5) times a step, in the same program of 8, 16, 32, 64, 100, 300 pixels."""
+    centers, starts = 300 * constant("ssd300", "decoded/center"), ssd300_first_boxes()
+    steps = [8, 16, 32, 64, 100, 300]
+    np.testing.assert_allclose(centers[starts], np.repeat([[0.5 * s] for s in steps], 2, 1), rtol=1e-4)
+    np.testing.assert_allclose(centers[4], [1.5 * 8, 0.5 * 8], rtol=1e-4)
 
 
 def test_ssd300_suppression() -> None:

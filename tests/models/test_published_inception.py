@@ -35,9 +35,35 @@ def test_inception_v3_has_the_maps_of_its_authors_program(node: str, shape: Shap
     assert maps("inception_v3", node) == [shape]
 
 
+# Szegedy et al., CVPR 2016, table 1: what each row makes, the next row's input, and the kernels of its convolutions.
+TABLE_1 = (
+    ("stem1", (32, 149, 149), [3, 3]),
+    ("stem2", (32, 147, 147), [3, 3]),
+    ("stem3", (64, 147, 147), [3, 3]),
+    ("stem_pool1", (64, 73, 73), [3, 3]),
+    ("stem4", (80, 71, 71), [3, 3]),
+    ("stem5", (192, 35, 35), [3, 3]),
+    ("stem6", (288, 35, 35), [3, 3]),
+)
+
+
+@pytest.mark.parametrize(("node", "shape", "kernel"), TABLE_1)
+def test_inception_v2_stem_is_that_of_table_1(node: str, shape: Shape, kernel: list[int]) -> None:
+    """299 to 35x35x288 by six convolutions of 3x3, one of them padded, and a pooling."""
+    assert maps("inception_v2", node) == [shape]
+    assert attributes("inception_v2", node)["kernel_shape"] == kernel
+
+
+def test_inception_v2_modules_are_those_of_table_1() -> None:
+    """The same table and section 6: 3 modules of 288 at 35x35, 5 of 768 at 17x17, 2 at 8x8 of 1280 and then 2048."""
+    for prefix, modules, shape in (("mixed35", 3, (288, 35, 35)), ("mixed17", 5, (768, 17, 17))):
+        assert maps("inception_v2", *(f"{prefix}_{i}/output" for i in range(1, modules + 1))) == [shape] * modules
+    assert number_of("inception_v2", "Concat") == 3 + 5 + 2 + 2  # one a module, one a reduction
+
+
 @pytest.mark.parametrize("name", ["inception_v2", "inception_v3"])
 def test_grids_of_table_1(name: str) -> None:
-    """Szegedy et al., CVPR 2016, table 1: modules at 35x35x288, 17x17x768, 8x8x1280, and 8x8x2048 into the pooling."""
+    """The same table: modules at 35x35x288, 17x17x768, 8x8x1280, and 8x8x2048 into the pooling."""
     assert maps(name, "mixed35_3/output", "mixed17_4/output", "reduce17/output", "mixed8_2/output", "pool") == [
         (288, 35, 35), (768, 17, 17), (1280, 8, 8), (2048, 8, 8), (2048, 1, 1),
     ]  # fmt: skip
@@ -60,12 +86,12 @@ def test_fewer_than_25_million_parameters(name: str) -> None:
     assert published(name).params < 25e6
 
 
-@pytest.mark.parametrize("name", ["inception_v2", "inception_v3"])
-def test_the_middle_modules_are_factorized(name: str) -> None:
+@pytest.mark.parametrize(("name", "modules"), [("inception_v2", 5), ("inception_v3", 4)])
+def test_the_middle_modules_are_factorized(name: str, modules: int) -> None:
     """The same paper, figure 6 with n = 7: each module has three 1x7 and three 7x1 convolutions, and none of 7x7."""
     convs = [n.name for n in published(name).under("mixed17").nodes if n.op == "Conv"]
     kernels = [tuple(attributes(name, n)["kernel_shape"]) for n in convs]
-    assert kernels.count((1, 7)) == kernels.count((7, 1)) == 4 * 3
+    assert kernels.count((1, 7)) == kernels.count((7, 1)) == modules * 3
     assert set(kernels) == {(1, 1), (1, 7), (7, 1)}
 
 
@@ -123,6 +149,29 @@ def test_inception_resnet_v1_maps() -> None:
         assert maps("inception_resnet_v1", *(f"{letter}{i}/add" for i in range(1, modules + 1))) == [shape] * modules
     assert number_of("inception_resnet_v1", "Add") == 5 + 10 + 5
     assert maps("inception_resnet_v1", "stem4", "stem5", "stem6") == [(80, 73, 73), (192, 71, 71), (256, 35, 35)]
+
+
+def test_inception_resnet_v2_maps() -> None:
+    """The same paper, figures 15 to 19: 5, 10 and 5 modules as wide as their inputs: 384, 1152 and 2144.
+
+    Figures 17 and 19 print 1154 and 2048, which cannot be added to inputs of 1152 and 1152 + 384 + 288 + 320.
+    """
+    shapes = (384, 35, 35), (1152, 17, 17), (1152 + 384 + 288 + 320, 8, 8)
+    for letter, modules, shape in zip("abc", (5, 10, 5), shapes, strict=True):
+        assert maps("inception_resnet_v2", *(f"{letter}{i}/add" for i in range(1, modules + 1))) == [shape] * modules
+    assert number_of("inception_resnet_v2", "Add") == 5 + 10 + 5
+    assert maps("inception_resnet_v2", "reduce_a/output", "reduce_b/output", "pool") == [*shapes[1:], (2144, 1, 1)]
+
+
+def test_inception_resnet_v2_branches() -> None:
+    """The same paper, figures 16, 17 and 19: the widths of the branches, from left to right."""
+    widths = {
+        "a1": {"1_1": 32, "2_1": 32, "2_2": 32, "3_1": 32, "3_2": 48, "3_3": 64},
+        "b1": {"1_1": 192, "2_1": 128, "2_2": 160, "2_3": 192},
+        "c1": {"1_1": 192, "2_1": 192, "2_2": 224, "2_3": 256},
+    }
+    for module, layers in widths.items():
+        assert {n: weight("inception_resnet_v2", f"{module}/{n}")[0] for n in layers} == layers
 
 
 # Ioffe, Szegedy, ICML 2015, figure 5: output sizes. 4c and 4d, printed as 576 wide, are left out: their own columns

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from accelc import models
 from tests.models.outlines import attributes, constant, field, maps, outputs, published, rows, weight
+from tests.models.probe import activations
 
 VGG16_PARAMS = 138_357_544  # torchvision's table
 VGG16_FC8 = 4097 * 1000
@@ -95,7 +97,29 @@ def test_mask_rcnn_heads() -> None:
     assert maps("mask_rcnn", "box_pool/2", "box_fc1", "box_fc2") == [(256, 7, 7), (1024,), (1024,)]
     convs = [f"mask_conv{i}" for i in range(1, 5)]
     assert maps("mask_rcnn", *convs, "mask_deconv") == [(256, 14, 14)] * 4 + [(256, 28, 28)]
-    assert maps("mask_rcnn", "mask_score")[0][1:] == (28, 28)
+    assert maps("mask_rcnn", "mask_score") == [(80, 28, 28)]
+
+
+def test_mask_rcnn_regresses_a_box_for_each_class() -> None:
+    """The same figure: a box by class; the authors' program (Detectron) has 4 outputs for each of 81 classes."""
+    assert weight("mask_rcnn", "bbox_pred") == (4 * 81, 1024)
+    assert outputs("mask_rcnn")["boxes"] == (80, 300, 4)
+    assert rows("mask_rcnn", "mask_score") == 100
+
+
+def test_mask_rcnn_decodes_the_class_it_detects() -> None:
+    """Girshick et al., CVPR 2014, appendix C, class by class; masks are pooled from the box of the detected class."""
+    found = activations(models.build("mask_rcnn", tiny=True))
+    deltas, rois, boxes = found["bbox_pred"], found["rois"], found["boxes"]
+    extent = rois[:, 2:] - rois[:, :2]
+    for index, own in enumerate(boxes, 1):
+        shift, growth = np.split(deltas[:, 4 * index : 4 * index + 4], 2, axis=1)
+        center, half = rois[:, :2] + extent / 2 + shift * extent, np.exp(growth) * extent / 2
+        expected = np.concatenate([center - half, center + half], axis=1).clip(0, 64)
+        np.testing.assert_allclose(own, expected, atol=1e-3)
+    detected = found["selected"][: int(found["count"])]
+    assert len(detected) > 0
+    np.testing.assert_array_equal(found["boxes/chosen"][: len(detected)], boxes[detected[:, 0], detected[:, 2]])
 
 
 def test_keypoint_head() -> None:
@@ -105,20 +129,20 @@ def test_keypoint_head() -> None:
     assert maps("mask_rcnn_pose", "keypoint_score", "keypoint_up") == [(17, 28, 28), (17, 56, 56)]
 
 
-def without_normalization(name: str, *heads: str) -> int:
-    """Return the parameters of a network but those of normalization, which torchvision freezes, and of some heads."""
-    return sum(n.params for n in published(name).nodes if n.op != "BatchNormalization" and n.name not in heads)
+def without_normalization(name: str) -> int:
+    """Return the parameters of a network but those of normalization, which torchvision freezes."""
+    return sum(n.params for n in published(name).nodes if n.op != "BatchNormalization")
 
 
 def test_mask_rcnn_has_the_parameters_of_torchvision() -> None:
-    """Torchvision prints 44401393: its 91 classes, a box for each, and a mask for each, stand on the same layers."""
-    shared = without_normalization("mask_rcnn", "cls_score", "bbox_pred", "mask_score")
-    assert shared == 44_401_393 - 91 * 1025 - 4 * 91 * 1025 - 91 * 257
+    """Torchvision prints 44401393 for 91 classes with a score, a box and a mask each; here 81, and a mask for 80."""
+    fewer = (91 - 81) * 5 * 1025 + (91 - 80) * 257
+    assert without_normalization("mask_rcnn") == 44_401_393 - fewer
 
 
 def test_mask_rcnn_pose_has_the_parameters_of_torchvision() -> None:
     """Torchvision prints 59137258, with a box for each of two classes."""
-    assert without_normalization("mask_rcnn_pose", "bbox_pred") == 59_137_258 - 4 * 2 * 1025
+    assert without_normalization("mask_rcnn_pose") == 59_137_258
 
 
 def test_cascade_of_masks() -> None:
@@ -134,6 +158,41 @@ def test_dense_captions() -> None:
     assert rows("dense_captioning", "roi_sample") == 300
 
 
+def test_dense_captioning_proposals() -> None:
+    """The same paper, section 3.2: 3x3 convolution of 256 filters, k = 12 anchors, 5k outputs, 300 proposals."""
+    assert weight("dense_captioning", "rpn_conv") == (256, 512, 3, 3)
+    assert [weight("dense_captioning", n)[0] for n in ("rpn_cls_score", "rpn_bbox_pred")] == [12, 4 * 12]
+    assert rows("dense_captioning", "rois") == 300
+
+
+def test_dense_captioning_anchors() -> None:
+    """The authors' program (LocalizationLayer.lua) lists twelve anchors, as whole pixels."""
+    listed = [
+        [45, 90], [90, 45], [64, 64], [90, 180], [180, 90], [128, 128],
+        [181, 362], [362, 181], [256, 256], [362, 724], [724, 362], [512, 512],
+    ]  # fmt: skip
+    anchors = constant("dense_captioning", "boxes/rpn/extent")[:12]
+    np.testing.assert_allclose(sorted(anchors.tolist()), sorted(listed), atol=1.1)
+
+
+def test_pose_maps() -> None:
+    """Toshev, Szegedy, CVPR 2014, section 3.1: the sizes printed for a 220x220 image, then two layers of 4096."""
+    assert maps("pose", *(f"conv{i}" for i in range(1, 6)), "fc6", "fc7", "joints") == [
+        (96, 55, 55), (256, 27, 27), (384, 13, 13), (384, 13, 13), (256, 13, 13), (4096,), (4096,), (28,),
+    ]  # fmt: skip
+
+
+def test_pose_parameters() -> None:
+    """AlexNet's poolings, to which the same section refers, leave 6x6 to fc6: 41.5 M below fc7, 58.4 M in all.
+
+    The section prints "about 40M" in all, which fc6 of 37.8 M and fc7 of 16.8 M do not allow.
+    """
+    counts = published("pose")
+    below = sum(n.params for n in counts.nodes if n.name not in ("fc7", "joints"))
+    assert maps("pose", "pool5") == [(256, 6, 6)]
+    assert (round(below / 1e6, 1), round(counts.params / 1e6, 1)) == (41.5, 58.4)
+
+
 def test_hypercolumns_of_50x50_places() -> None:
     """Hariharan et al., CVPR 2015, section 3: heatmaps of 50x50 from pool2, conv4 and fc7."""
     assert maps("hypercolumns", "up_pool2", "up_conv4", "up_fc7") == [(1, 50, 50)] * 3
@@ -147,3 +206,8 @@ def test_overfeat_fast_has_145_million_parameters() -> None:
     widths = [weight("overfeat_sliding", f"conv{i}")[0] for i in range(1, 6)]
     widths += [weight("overfeat_sliding", f"fc{i}")[0] for i in (6, 7, 8)]
     assert widths == [96, 256, 512, 1024, 1024, 3072, 4096, 1000]
+
+
+def test_overfeat_sees_2x3_windows() -> None:
+    """The same table's layers on 281x317, scale 2 of the multi-scale table, which prints 2x3 windows too."""
+    assert maps("overfeat_sliding", "conv5", "pool5", "fc8") == [(1024, 15, 17), (1024, 7, 8), (1000, 2, 3)]

@@ -12,13 +12,13 @@ from accelc.frontend.node import Lowering, Node
 
 
 def attention(b: Builder, node: Node) -> None:
-    """Softmax of scaled products of queries and keys, masked as asked, times values; keys and values with the past's."""
+    """Softmax of scaled products of queries and keys, masked as asked, times values; with those of the past."""
     from accelc.frontend.lowering import lower_nodes
 
     schema = defs.get_schema(node.op, node.version, node.domain)
     types = [onnx_type(b.tensor(n)).SerializeToString() if n else b"" for n in node.inputs]
-    data = schema.get_context_dependent_function(node.proto.SerializeToString(), types)
-    function = onnx.FunctionProto.FromString(data)
+    build = schema.get_context_dependent_function  # type: ignore[attr-defined]  # its stubs leave it out
+    function = onnx.FunctionProto.FromString(build(node.proto.SerializeToString(), types))
     names = dict.fromkeys(function.input, "") | dict(zip(function.input, node.inputs, strict=False))
     names |= {n: o for n, o in zip(function.output, node.outputs, strict=False) if o}
     given = {a.name: a for a in node.proto.attribute}
