@@ -12,6 +12,8 @@ from accelc.compiler import Model, Options, compile_stages
 from accelc.loop import Feed, Steps, run_steps
 from accelc.quantize.samples import Samples
 from accelc.run import Arrays, Run, run_program
+from accelc.schedule.foreign import Foreign, read_by_hand
+from accelc.schedule.mapping import Mapping as ByHand
 
 
 class Program(program.Program):
@@ -62,8 +64,10 @@ def compile(  # noqa: A001 - accelc.compile is the public name
     objective: str = "latency",
     precision: str = "int8",
     residency: bool = True,
+    mapping: str | Path | ByHand | Foreign | None = None,
 ) -> Program:
     """Return a model (a path, a ModelProto or a zoo name) compiled for a chip (a path or a shipped name)."""
+    by_hand = read_by_hand(mapping) if isinstance(mapping, (str, Path)) else mapping
     options = Options(
         dims or {},
         allow_host,
@@ -77,5 +81,6 @@ def compile(  # noqa: A001 - accelc.compile is the public name
         objective,
         precision,
         residency,
+        by_hand,
     )
     return Program.of(compile_stages(model, chip, options).finished)

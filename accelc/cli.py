@@ -54,6 +54,17 @@ Residency = Annotated[
 Precision = Annotated[
     Literal["int8", "float32"], typer.Option(help="float32: all layers on the vector unit, in 32-bit numbers.")
 ]
+MappingFile = Annotated[
+    str | None,
+    typer.Option(
+        "--mapping",
+        metavar="F.toml",
+        help="Parts of the mapping pinned by hand; or [LAYER=]F.yaml, a layer's mapping for ZigZag or Timeloop.",
+    ),
+]
+DumpMapping = Annotated[
+    Path | None, typer.Option("--dump-mapping", metavar="OUT.toml", help="Write the chosen mapping as such a file.")
+]
 Stage = Literal["import", "passes", "quantize", "schedule", "lower"]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="OUT.json", help="Also write JSON.")]
 
@@ -101,17 +112,21 @@ def compile_(
     seed: Seed = 0,
     precision: Precision = "int8",
     residency: Residency = True,
+    mapping: MappingFile = None,
+    dump_mapping: DumpMapping = None,
 ) -> None:
     """Compile a model to a program file, or print a stage."""
     from accelc.files import check_writable
 
     if stop_after is None and output is None:
         output = Path(f"{Path(model).stem}.npu")
-    check_writable(output)
+    check_writable(output, dump_mapping)
     options = _options(
-        dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision, residency
-    )
+        dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision, residency,
+        mapping,
+    )  # fmt: skip
     compiled = _compile(model, chip, options, stop_after)
+    _dump_mapping(compiled, dump_mapping)
     if compiled.program is None or (stop_after is not None and output is None):
         _print_stage(compiled, stop_after or "lower")
         return
@@ -164,18 +179,22 @@ def run(
     calibration: Calibration = "minmax",
     precision: Precision = "int8",
     residency: Residency = True,
+    mapping: MappingFile = None,
+    dump_mapping: DumpMapping = None,
 ) -> None:
     """Compile a model (or load a program), execute it, check every integer, and report time and energy."""
     from accelc.files import check_writable, read_arrays
     from accelc.run import run_compiled, run_program
 
-    check_writable(json_, trace, outputs)
+    check_writable(json_, trace, outputs, dump_mapping)
     if timing_only and (outputs or check not in (None, "none")):
         raise InputError("--timing-only computes no values: --outputs and --check need them")
     given = None if inputs is None else read_arrays(inputs)
     if Path(model).suffix == ".npu":
         if check not in (None, "none"):
             raise InputError(f"--check {check} needs the model: a program file does not hold its graph")
+        if mapping is not None or dump_mapping is not None:
+            raise InputError("--mapping and --dump-mapping need the model: a program file is mapped already")
         program = _load(Path(model))
         with _progress() as tell:
             tell("executing")
@@ -185,9 +204,10 @@ def run(
     else:
         options = _options(
             dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
-            residency,
+            residency, mapping,
         )  # fmt: skip
         compiled = _compile(model, chip, options)
+        _dump_mapping(compiled, dump_mapping)
         oracle = "none" if timing_only else check or "reference"
         with _progress() as tell:
             result = run_compiled(
@@ -363,6 +383,18 @@ def _compile(model: str, chip: str | None, options: Options, stop_after: str | N
         return compile_stages(model, chip or "edge", options, stop_after=stop_after, progress=tell)
 
 
+def _dump_mapping(compiled: Compiled, path: Path | None) -> None:
+    """Write the mapping of a compilation, if a file is asked for."""
+    if path is None:
+        return
+    from accelc.files import atomic_write
+    from accelc.schedule.dump import dump_mapping
+
+    if compiled.schedule is None:
+        raise InputError("--dump-mapping needs the schedule; --stop-after schedule or lower would work")
+    atomic_write(path, dump_mapping(compiled.schedule))
+
+
 def _load(path: Path) -> Program:
     from accelc.program import Program
 
@@ -371,16 +403,17 @@ def _load(path: Path) -> Program:
 
 def _options(
     dim: list[str], allow_host: bool, tiny: bool, batch: int, calib: Path | None, activations: str, calibration: str,
-    seed: int, dataflow: str, objective: str, precision: str, residency: bool,
+    seed: int, dataflow: str, objective: str, precision: str, residency: bool, mapping: str | None,
 ) -> Options:  # fmt: skip
     from accelc.compiler import Options
     from accelc.files import read_arrays
+    from accelc.schedule.foreign import read_by_hand
 
     samples = None if calib is None else read_arrays(calib)
     dims = dict(_dimension(text) for text in dim)
     return Options(
         dims, allow_host, tiny, batch, seed, samples, activations, calibration, dataflow, objective, precision,
-        residency,
+        residency, None if mapping is None else read_by_hand(mapping),
     )  # fmt: skip
 
 

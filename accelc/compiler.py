@@ -21,6 +21,8 @@ from accelc.program import Program
 from accelc.quantize import quantize
 from accelc.quantize.samples import Samples
 from accelc.schedule import Schedule, schedule
+from accelc.schedule.foreign import Foreign
+from accelc.schedule.mapping import Mapping as ByHand
 
 STAGES = ("import", "passes", "quantize", "schedule", "lower")
 
@@ -35,7 +37,7 @@ class Options:
     `dims` fixes open dimensions, `tiny` and `batch` choose a zoo network's variant, `seed` draws its weights and the
     calibration samples used when `samples` is None. `activations` is the type on chips of 8-bit operands. With
     `precision` "float32" all layers are work of the vector unit on 32-bit numbers, the array rests. Without `residency`
-    every map goes to DRAM and comes back, layer by layer.
+    every map goes to DRAM and comes back, layer by layer. What `mapping` pins is not searched.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Options:
     objective: str = "latency"
     precision: str = "int8"
     residency: bool = True
+    mapping: ByHand | Foreign | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +157,14 @@ def _target(done: Compiled, progress: Progress) -> Iterator[Compiled]:
         raise InputError(f"'{done.name}' was not compiled as far as 'quantize'; there is nothing to schedule")
     chip, options = done.chip, done.options
     progress("schedule")
+    by_hand = options.mapping
     plan = schedule(
-        done.quantized, chip, objective=options.objective, dataflow=options.dataflow, residency=options.residency
+        done.quantized,
+        chip,
+        objective=options.objective,
+        dataflow=options.dataflow,
+        residency=options.residency,
+        mapping=by_hand.by_hand(done.quantized, chip) if isinstance(by_hand, Foreign) else by_hand,
     )
     yield (done := replace(done, schedule=plan))
 

@@ -7,6 +7,7 @@
     |   +-- UnsupportedError   an operator, attribute or type that no layer expresses
     +-- ChipError          a chip description with an unknown key or an impossible value
     +-- ScheduleError      a layer for which no tile fits the chip
+    |   +-- MappingError       a mapping by hand with an unknown key or layer, or a value that breaks a rule
     +-- IsaError           an operand out of range, an unknown opcode, a line that does not assemble
     +-- ProgramError       a damaged, truncated, foreign or newer program file
     +-- MachineError       an instruction outside its buffer, or a deadlock
@@ -32,6 +33,10 @@ class ChipError(AccelcError):
 
 class ScheduleError(AccelcError):
     """A layer for which no tile fits the chip's buffers."""
+
+
+class MappingError(ScheduleError):
+    """A mapping by hand that cannot be read, names no layer, or breaks a rule; the message names the key."""
 
 
 class IsaError(AccelcError):

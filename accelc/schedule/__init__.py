@@ -9,8 +9,10 @@ from accelc.chip import Chip
 from accelc.errors import ScheduleError
 from accelc.graph import QUANTIZED, Graph, is_wide, nhwc, verify_quantized
 from accelc.schedule.allocate import Placement, lives, place
-from accelc.schedule.holding import Holding
+from accelc.schedule.holding import Holding, check_planned
+from accelc.schedule.mapping import Mapping as ByHand
 from accelc.schedule.options import OBJECTIVES
+from accelc.schedule.pinned import Pinned, check_names, check_residency
 from accelc.schedule.pinning import Pins, pin
 from accelc.schedule.residency import Residency, nothing
 from accelc.schedule.search import Search, StagePlan
@@ -37,26 +39,37 @@ class Schedule:
 
 
 def schedule(
-    graph: Graph, chip: Chip, *, objective: str = "latency", dataflow: str = "auto", residency: bool = True
+    graph: Graph,
+    chip: Chip,
+    *,
+    objective: str = "latency",
+    dataflow: str = "auto",
+    residency: bool = True,
+    mapping: ByHand | None = None,
 ) -> Schedule:
     """Return the schedule of a quantized graph; raise ScheduleError for a layer of which no tile fits the chip.
 
-    Without `residency` every map goes to DRAM and comes back, layer by layer.
+    Without `residency` every map goes to DRAM and comes back, layer by layer. What `mapping` pins is not searched.
     """
     if objective not in OBJECTIVES:
         raise ScheduleError(f"objective '{objective}' is unknown; known: {', '.join(OBJECTIVES)}")
     if dataflow not in ("auto", *chip.array.dataflows):
         offered = ", ".join(chip.array.dataflows)
         raise ScheduleError(f"dataflow '{dataflow}' is not offered by chip '{chip.name}' (auto, {offered})")
-    graph, views, stages = prepare(verify_quantized(graph))
+    given, pinned = verify_quantized(graph), Pinned(mapping or ByHand())
+    graph, views, stages = prepare(given)
     _check_width(graph, chip)
+    check_names(pinned.mapping, given, stages)
+    check_residency(pinned.mapping, residency)
     dataflows = tuple(chip.array.dataflows) if dataflow == "auto" else (dataflow,)
-    search = Search(graph, views, chip, objective, dataflows)
+    search = Search(graph, views, chip, objective, dataflows, pinned)
     plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
     kept, pins = nothing(len(plans), chip.timing.act_bytes), Pins()
     if residency:
         plans, kept = Holding(search, plans).best()
         plans, pins = pin(search, plans, kept.floors)
+    else:
+        check_planned(search, plans)
     store_of(chip.fingerprint).save()
     spans = lives(graph, views, [plan.stage for plan in plans])
     placement = place([life for life in spans if not kept.held(life.name)])

@@ -89,19 +89,34 @@ def frames_of(
     stages: Sequence[Stage],
     geometries: Sequence[Geometry | None],
     lives: Sequence[Life],
-) -> dict[str, Frame]:
-    """Return the frame of every region that qualifies."""
-    uses = uses_of(stages, views)
-    barred = {views[n].region for n in (*graph.inputs, *graph.outputs) if n in views}
-    barred |= {views[n].region for s in stages if s.kind != "tile" for n in _touched(s) if n in views}
-    found = {}
+) -> dict[str, Frame | str]:
+    """Return the frame of every region, or why it does not qualify."""
+    uses, barred = uses_of(stages, views), _barred(graph, views, stages)
+    found: dict[str, Frame | str] = {}
     for life in lives:
-        if life.name in barred or life.name not in uses or life.name not in views:
-            continue
-        frame = _frame(graph, views, life, uses[life.name], geometries)
-        if frame is not None:
-            found[life.name] = frame
+        if life.name in barred:
+            found[life.name] = barred[life.name]
+        elif life.name in uses and life.name in views:
+            found[life.name] = _frame(graph, views, life, uses[life.name], geometries)
+        else:
+            found[life.name] = "no stage works on tiles of it"
     return found
+
+
+def _barred(graph: Graph, views: Mapping[str, View], stages: Sequence[Stage]) -> dict[str, str]:
+    """Return for the regions that others than tile stages touch who it is."""
+    found: dict[str, str] = {}
+    for stage in stages:
+        if stage.kind != "tile":
+            layer = stage.layers[0]
+            reason = f"{_KINDS[stage.kind]}, layer '{layer.name}' ({layer.op}), touches it in DRAM"
+            found |= {views[n].region: reason for n in _touched(stage) if n in views}
+    for kind, names in (("an input", graph.inputs), ("an output", graph.outputs)):
+        found |= {views[n].region: f"it is {kind} of the network" for n in names if n in views}
+    return found
+
+
+_KINDS = {"copy": "a copy", "stream": "work on 32-bit numbers", "host": "work of the host"}
 
 
 def _touched(stage: Stage) -> list[str]:
@@ -110,24 +125,26 @@ def _touched(stage: Stage) -> list[str]:
 
 def _frame(
     graph: Graph, views: Mapping[str, View], life: Life, uses: Sequence[Use], geometries: Sequence[Geometry | None]
-) -> Frame | None:
-    """Return how a region would lie on chip, None if it does not qualify."""
+) -> Frame | str:
+    """Return how a region would lie on chip, or why it does not qualify."""
     owner, halo, flattened = views[life.name], NO_HALO, False
     for use in uses:
         view, g = views[use.name], geometries[use.stage]
         assert g is not None
         if view.plain or view.element_bytes != g.element_bytes or (use.role == "out" and g.raw_output):
-            return None
+            return "it holds 32-bit numbers"
         if use.role == "source" and g.has_head:
             halo = _widest(halo, _padding(g))
             flattened |= g.flattened
             if g.conv[1].stride * (g.source[2] if g.flattened else view.pitch) >= FIELD:
-                return None
+                return f"the step from one of its pixels to the next that is read exceeds {FIELD - 1} bytes"
     if halo == NO_HALO:
         return Frame(owner, halo, 0, round_up(life.bytes + SLACK, SLACK))
     whole = all(_same_map(views[use.name], owner) for use in uses)
-    if flattened or not whole or max(halo) > MOST_HALO:
-        return None
+    if flattened or not whole:
+        return "one stage pads it, another reads it as a vector or touches a part of it"
+    if max(halo) > MOST_HALO:
+        return f"its padding of {max(halo)} cells exceeds {MOST_HALO}"
     frame = Frame(owner, halo, _zero(graph, uses), 0)
     return replace(frame, bytes=round_up(owner.extents[0] * frame.image + SLACK, SLACK))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE
 from accelc.schedule.allocate import lives
 from accelc.schedule.cost import Cost
-from accelc.schedule.frames import frames_of, other_names
+from accelc.schedule.frames import Frame, frames_of, other_names
 from accelc.schedule.geometry import Held
 from accelc.schedule.options import Choices
-from accelc.schedule.residency import Residency, arrange, choose, maps_of, nothing
+from accelc.schedule.residency import Map, NoChoiceError, Residency, arrange, choose, maps_of, nothing
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.tiling import Tiling
 from accelc.schedule.views import round_up
@@ -25,16 +26,19 @@ class Holding:
         self.graph, self.views, self.room = search.graph, search.views, search.chip.timing.act_bytes
         stages = [plan.stage for plan in plans]
         self.lives = lives(self.graph, self.views, stages)
-        self.frames = frames_of(self.graph, self.views, stages, [plan.geometry for plan in plans], self.lives)
+        judged = frames_of(self.graph, self.views, stages, [plan.geometry for plan in plans], self.lives)
+        self.frames = {name: frame for name, frame in judged.items() if isinstance(frame, Frame)}
+        self.must, self.barred = self._asked(judged)
         self._known: dict[tuple[int, Held], Choices] = {}
 
     def best(self) -> tuple[tuple[StagePlan, ...], Residency]:
         """Return the plans and the residency of the best choice that can be arranged in the buffer."""
-        stages = [plan.stage for plan in self.plans]
-        maps = maps_of(self.frames, self.lives, self._overwrites())
+        count = len(self.plans)
+        maps = [m for m in maps_of(self.frames, self.lives, self._overwrites()) if m.name not in self.barred]
+        every = len(maps)
         while maps:
-            held, exact = choose(maps, len(stages), self.room, self._price, self._weigh())
-            kept = arrange(held, self.frames, len(stages), self.room, exact and len(maps) == len(self.frames))
+            held, exact = self._choose(maps)
+            kept = arrange(held, self.frames, count, self.room, exact and len(maps) == every)
             if isinstance(kept, Residency):
                 plans, crowded = self._plans(kept)
                 if crowded is None:
@@ -42,9 +46,66 @@ class Holding:
             else:
                 crowded = kept
             # Gaps between places leave too little room at a stage: the largest map alive there goes to DRAM.
-            alive = [m for m in held if m.first <= crowded <= m.last]
+            alive = [m for m in held if m.first <= crowded <= m.last and m.name not in self.must]
+            if not alive:
+                raise ScheduleError(self._crowded(crowded, held))
             maps = [m for m in maps if m != max(alive, key=lambda m: (m.bytes, m.last - m.first, m.name))]
-        return tuple(self.plans), nothing(len(stages), self.room)
+        check_planned(self.search, self.plans)
+        return tuple(self.plans), nothing(count, self.room)
+
+    def _choose(self, maps: Sequence[Map]) -> tuple[list[Map], bool]:
+        """Return the maps to hold; raise ScheduleError naming the stage that then finds no mapping."""
+        try:
+            return choose(maps, len(self.plans), self.room, self._price, self._weigh(), self.must)
+        except NoChoiceError as stuck:
+            plan = self.plans[stuck.stage]
+            if plan.tiling is None:
+                raise self.search.no_tile(plan) from None
+            raise ScheduleError(self._no_room(stuck.stage, stuck.maps)) from None
+
+    def _asked(self, judged: Mapping[str, Frame | str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the regions that must be held and those that must not; raise MappingError for one that cannot be."""
+        said: dict[str, tuple[bool, str]] = {}
+        stages = [plan.stage for plan in self.plans if plan.geometry is not None]
+        for stage in stages:
+            region, hold = self.views[stage.output].region, self.search.pinned.named(stage).hold
+            layer = stage.layers[-1].name
+            if hold is None:
+                continue
+            if said.setdefault(region, (hold, layer))[0] != hold:
+                other = said[region][1]
+                raise self._error(layer, f"hold: '{other}' writes the same map and says otherwise")
+            if hold and (why := self._why_not(judged[region])):
+                raise self._error(layer, f"hold = true: map '{stage.output}' cannot be held: {why}")
+        must = frozenset(name for name, (hold, _) in said.items() if hold)
+        rest = [self.views[stage.output].region for stage in stages if self.search.pinned.of(stage).hold is False]
+        return must, frozenset((*said, *rest)) - must
+
+    def _error(self, layer: str, message: str) -> ScheduleError:
+        return self.search.pinned.mapping.error(layer, message)
+
+    def _why_not(self, frame: Frame | str) -> str:
+        """Return why a map cannot be held, nothing if it can."""
+        if isinstance(frame, str):
+            return frame
+        return "" if frame.bytes <= self.room else f"it needs {frame.bytes} bytes of act (has {self.room})"
+
+    def _no_room(self, k: int, names: frozenset[str]) -> str:
+        """Return the message that the maps held by hand leave a stage too little room."""
+        stage, held = self.plans[k].stage, ", ".join(f"'{n}' ({self.frames[n].bytes} bytes)" for n in sorted(names))
+        geometry = self.plans[k].geometry
+        least = ""
+        if geometry is not None:
+            rooms = self.search.choices(stage, replace(geometry, held=self._held(k, names))).rooms
+            least = f"; its smallest tile needs {rooms[0]} bytes of act beside them (has {self.room})" if rooms else ""
+        return f"layer '{stage.layers[0].name}': no tile fits beside the maps held by hand: {held}{least}"
+
+    def _crowded(self, k: int, held: Sequence[Map]) -> str:
+        """Return the message that the maps held by hand leave gaps in the buffer that a stage's tiles do not fit in."""
+        stage = self.plans[k].stage
+        alive = ", ".join(f"'{m.name}' ({m.bytes} bytes)" for m in held if m.first <= k <= m.last)
+        what = f"the maps held by hand leave gaps in act ({self.room} bytes) that no tile fits in: {alive}"
+        return f"layer '{stage.layers[0].name}': {what}"
 
     def _weigh(self) -> Callable[[Cost], float]:
         """Return a cost as one number that adds up over stages; a product is weighed by shares of the unheld total."""
@@ -80,6 +141,7 @@ class Holding:
             out=out.region in names,
             others=tuple(others) if any(others) else (),
             gaps=any(v.region in names and sum(self.frames[v.region].halo[1::2]) > 0 for v in near),
+            weights=geometry.held.weights,
         )
 
     def _overwrites(self) -> dict[str, str]:
@@ -109,3 +171,10 @@ class Holding:
                 return (), k
             made.append(StagePlan(plan.stage, replace(plan.geometry, held=held), *found))
         return tuple(made), None
+
+
+def check_planned(search: Search, plans: Sequence[StagePlan]) -> None:
+    """Raise ScheduleError if a stage still waits for a tile that fits."""
+    for plan in plans:
+        if plan.geometry is not None and plan.tiling is None:
+            raise search.no_tile(plan)

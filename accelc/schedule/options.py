@@ -11,6 +11,7 @@ from functools import lru_cache
 from accelc.chip import Chip
 from accelc.schedule.cost import Cost, Engines, cost_of, engines_of
 from accelc.schedule.geometry import Geometry, Held
+from accelc.schedule.mapping import FREE, Pin
 from accelc.schedule.store import Row, key_of, store_of
 from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
 
@@ -75,27 +76,39 @@ class Tables:
 
 @lru_cache(maxsize=16384)
 def choices(
-    g: Geometry, box: Boxed, tables: Tables, objective: str, dataflows: tuple[str, ...], wgt_room: int | None = None
+    g: Geometry,
+    box: Boxed,
+    tables: Tables,
+    objective: str,
+    dataflows: tuple[str, ...],
+    wgt_room: int | None = None,
+    pin: Pin = FREE,
 ) -> Choices:
     """Return the best mappings of a stage by room; equal geometries are searched once, and kept on disk."""
-    store, key = store_of(box.chip.fingerprint), key_of(g, tables, objective, dataflows, wgt_room)
+    store, key = store_of(box.chip.fingerprint), key_of(g, tables, objective, dataflows, wgt_room, pin)
     rows = store.get(key)
     if rows is not None:
         with contextlib.suppress(TypeError, ValueError):  # rows that something else wrote
             return Choices.of_rows(rows)
-    found = _searched(g, box, tables, objective, dataflows, wgt_room)
+    found = _searched(g, box, tables, objective, dataflows, wgt_room, pin)
     store.put(key, found.rows())
     return found
 
 
 def _searched(
-    g: Geometry, box: Boxed, tables: Tables, objective: str, dataflows: tuple[str, ...], wgt_room: int | None
+    g: Geometry,
+    box: Boxed,
+    tables: Tables,
+    objective: str,
+    dataflows: tuple[str, ...],
+    wgt_room: int | None,
+    pin: Pin,
 ) -> Choices:
     chip, rank, core = box.chip, OBJECTIVES[objective], _core(g)
     known = _known(core, box)
     priced = [
         (on_chip_bytes(foot, g, chip), t, cost_of(g, t, chip, known.engines(t)))
-        for t, foot in tilings(g, chip, tables.room, dataflows, wgt_room)
+        for t, foot in tilings(g, chip, tables.room, dataflows, wgt_room, pin)
     ]
     return _front(priced, rank)
 

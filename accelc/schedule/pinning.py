@@ -47,7 +47,35 @@ def pin(search: Search, plans: Sequence[StagePlan], floors: Sequence[int]) -> tu
         if found is not None:
             chosen.append(shared)
             best, pins = found
+    check_pinned(search, best, pins)
     return best, pins
+
+
+def check_pinned(search: Search, plans: Sequence[StagePlan], pins: Pins) -> None:
+    """Raise MappingError if weights that a mapping by hand holds are not held."""
+    for k, plan in enumerate(plans):
+        if plan.geometry is not None and search.pinned.of(plan.stage).hold_weights and k not in pins.places:
+            layer, message = plan.stage.layers[0].name, f"hold_weights = true: {_why_not(search, plan)}"
+            raise search.pinned.mapping.error(layer, message)
+
+
+def _why_not(search: Search, plan: StagePlan) -> str:
+    """Return why a stage's weights are not held."""
+    g, t, room = plan.geometry, plan.tiling, search.chip.timing.wgt_bytes
+    if search.chip.timing.unified:
+        return f"chip '{search.chip.name}' holds weights in a buffer of their own only"
+    if plan.stage.head is None or g is None or t is None:
+        return "the stage has no weights"
+    return (
+        f"they take {held_bytes(g, t)} bytes of wgt (has {room}), and stages that share them must share the mapping; "
+        "these do not fit, or no other stage does"
+    )
+
+
+def held_bytes(g: Geometry, t: Tiling) -> int:
+    """Return the bytes of all weight tiles of a stage."""
+    tiles = sum(-(-block.depth // min(t.depth, g.group_in)) for block in channel_blocks(g, t.channels))
+    return tiles * len(kernel_cuts(g, t)) * round_up(weight_bytes(g, t), ALIGN)
 
 
 def _candidates(search: Search, plans: Sequence[StagePlan], floors: Sequence[int]) -> list[_Shared]:
@@ -57,7 +85,11 @@ def _candidates(search: Search, plans: Sequence[StagePlan], floors: Sequence[int
         if plan.stage.head is not None:
             readers.setdefault((_packed_alike(search.graph, plan.stage.head), plan.geometry), []).append(k)
     found = [_together(search, plans, floors, at) for at in readers.values() if len(at) > 1]
-    return sorted((s for s in found if s is not None), key=lambda s: (-len(s.readers), s.life.bytes, s.life.first))
+    wanted = {k: search.pinned.of(plan.stage).hold_weights for k, plan in enumerate(plans) if plan.geometry is not None}
+    free = [s for s in found if s is not None and all(wanted[k] is not False for k in s.readers)]
+    return sorted(
+        free, key=lambda s: (not any(wanted[k] for k in s.readers), -len(s.readers), s.life.bytes, s.life.first)
+    )
 
 
 def _packed_alike(graph: Graph, head: Layer) -> Hashable:
@@ -77,9 +109,7 @@ def _together(
     mapping = search.choice(plan.stage, geometry, min(floors[k] for k in readers))
     if mapping is None:
         return None
-    bare, t = plan.geometry, mapping[0]
-    tiles = sum(-(-block.depth // min(t.depth, bare.group_in)) for block in channel_blocks(bare, t.channels))
-    size = tiles * len(kernel_cuts(bare, t)) * round_up(weight_bytes(bare, t), ALIGN)
+    size = held_bytes(plan.geometry, mapping[0])
     return _Shared(Life("", size, readers[0], readers[-1]), tuple(readers), geometry, mapping)
 
 

@@ -75,27 +75,39 @@ def _alike(a: Frame, b: Frame) -> bool:
     return same and a.halo == b.halo and (a.zero == b.zero or max(a.halo) == 0)
 
 
-def choose(maps: Sequence[Map], stages: int, room: int, price: Price, weigh: Weigh) -> tuple[list[Map], bool]:
-    """Return the maps to hold and whether that is the best choice; raise ValueError if some stage fits nowhere."""
+class NoChoiceError(Exception):
+    """No choice of maps leaves a stage a mapping; `maps` are those alive there in the choice that came furthest."""
+
+    def __init__(self, stage: int, maps: Names) -> None:
+        super().__init__(stage, maps)
+        self.stage, self.maps = stage, maps
+
+
+def choose(
+    maps: Sequence[Map], stages: int, room: int, price: Price, weigh: Weigh, must: Names = frozenset()
+) -> tuple[list[Map], bool]:
+    """Return the maps to hold, `must` among them, and whether no choice is better; raise NoChoiceError if none is."""
     states = [_State(0.0, (), frozenset())]
     exact = True
     for k in range(stages):
         born = [m for m in maps if m.first == k and m.bytes <= room]
-        states = _merged(_after(states, born, k, room, price, weigh))
-        if not states:
-            raise ValueError(k)
+        after = _merged(_after(states, born, k, room, price, weigh, must))
+        if not after:
+            alive = {m.name for m in (*states[0].alive, *born) if m.name in must}
+            raise NoChoiceError(k, frozenset(alive))
+        states = after
         exact &= len(states) <= MOST_STATES
         states = states[:MOST_STATES]
     return list(states[0].held), exact
 
 
 def _after(
-    states: Sequence[_State], born: Sequence[Map], k: int, room: int, price: Price, weigh: Weigh
+    states: Sequence[_State], born: Sequence[Map], k: int, room: int, price: Price, weigh: Weigh, must: Names
 ) -> list[_State]:
     """Return the states after stage k for every choice among the maps born there."""
     found = []
     for state in states:
-        for chosen in _subsets(born):
+        for chosen in _subsets(born, must):
             alive = state.alive | chosen
             names = frozenset(m.name for m in alive)
             taken = sum(m.bytes for m in alive) - sum(m.bytes for m in chosen if m.over in names)
@@ -107,10 +119,11 @@ def _after(
     return found
 
 
-def _subsets(maps: Sequence[Map]) -> list[frozenset[Map]]:
-    found = [frozenset[Map]()]
+def _subsets(maps: Sequence[Map], must: Names) -> list[frozenset[Map]]:
+    found = [frozenset(m for m in maps if m.name in must)]
     for one in maps:
-        found += [chosen | {one} for chosen in found]
+        if one.name not in must:
+            found += [chosen | {one} for chosen in found]
     return found
 
 

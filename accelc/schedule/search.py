@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 from accelc.arithmetic_wide import CURVE_OPS
 from accelc.chip import Chip
@@ -12,14 +12,19 @@ from accelc.graph import TABLE_OPS, Graph, is_wide
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry, geometry_of
 from accelc.schedule.options import OBJECTIVES, Boxed, Choices, Tables, choices
-from accelc.schedule.stages import Stage, cut_stage
-from accelc.schedule.tiling import Tiling, footprint
+from accelc.schedule.overflow import no_tile
+from accelc.schedule.pinned import Pinned
+from accelc.schedule.stages import Stage, cut_behind, cut_stage
+from accelc.schedule.tiling import Tiling
 from accelc.schedule.views import View, round_up
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage with the mapping chosen for it; copies and host work have none."""
+    """A stage with the mapping chosen for it; copies and host work have none.
+
+    A stage with a geometry and no tiling waits for one: its pinned tile fits only with maps held on chip.
+    """
 
     stage: Stage
     geometry: Geometry | None
@@ -36,24 +41,39 @@ class Search:
     chip: Chip
     objective: str
     dataflows: tuple[str, ...]
+    pinned: Pinned = field(default_factory=Pinned)
 
     def best(self, stage: Stage) -> list[StagePlan]:
         """Return the plans of a stage; raise ScheduleError if a single layer of it fits no tile."""
         if stage.kind != "tile":
             return [StagePlan(stage, None, None, None)]
-        geometry = geometry_of(self.graph, stage, self.views, self.chip)
-        whole = self._plan(stage, geometry)
-        cut = cut_stage(self.graph, stage)
-        if cut is None or (whole is not None and geometry.pool is None and not geometry.whole_channels):
-            if whole is None:
-                raise ScheduleError(_no_tile(self.graph, stage, geometry, self.chip))
+        ends = self.pinned.cuts(stage)
+        if ends is not None:
+            return [self._plan(part) for part in cut_behind(self.graph, stage, ends)]
+        whole, cut = self._plan(stage), cut_stage(self.graph, stage)
+        geometry = whole.geometry
+        assert geometry is not None
+        if cut is None or (whole.tiling is not None and geometry.pool is None and not geometry.whole_channels):
+            if whole.tiling is None:
+                raise self.no_tile(whole)
             return [whole]
         parts = [plan for part in cut for plan in self.best(part)]
-        return [whole] if whole is not None and self._rank([whole]) <= self._rank(parts) else parts
+        return [whole] if whole.tiling is not None and self._rank([whole]) <= self._rank(parts) else parts
 
-    def _plan(self, stage: Stage, geometry: Geometry) -> StagePlan | None:
+    def _plan(self, stage: Stage) -> StagePlan:
+        """Return a stage's best plan with only its weights held, if they are to be; without a tiling if none fits."""
+        geometry = geometry_of(self.graph, stage, self.views, self.chip)
+        if self.pinned.of(stage).hold_weights:
+            geometry = replace(geometry, held=replace(geometry.held, weights=True))
         found = self.choice(stage, geometry, self.chip.timing.act_bytes)
-        return None if found is None else StagePlan(stage, geometry, *found)
+        return StagePlan(stage, geometry, *(found or (None, None)))
+
+    def no_tile(self, plan: StagePlan) -> ScheduleError:
+        """Return the error that no tile of a stage fits."""
+        assert plan.geometry is not None
+        pin = self.pinned.tile(plan.stage, plan.geometry, self.chip)
+        tables = Tables(*table_bytes(self.graph, plan.stage))
+        return ScheduleError(no_tile(self.graph, plan.stage, plan.geometry, pin, self.chip, tables))
 
     def choice(
         self, stage: Stage, geometry: Geometry, room: int, wgt_room: int | None = None
@@ -64,7 +84,8 @@ class Search:
     def choices(self, stage: Stage, geometry: Geometry, wgt_room: int | None = None) -> Choices:
         """Return the best mappings of a stage by the room left in the activation buffer."""
         tables = Tables(*table_bytes(self.graph, stage))
-        return choices(geometry, Boxed(self.chip), tables, self.objective, self.dataflows, wgt_room)
+        pin = self.pinned.tile(stage, geometry, self.chip)
+        return choices(geometry, Boxed(self.chip), tables, self.objective, self.dataflows, wgt_room, pin)
 
     def _rank(self, plans: list[StagePlan]) -> tuple[float, ...]:
         costs = [plan.cost for plan in plans if plan.cost is not None]
@@ -96,15 +117,3 @@ def _wide_table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
             by_channel = any(graph.tensors[name].elements > 1 for name in step.inputs[1:])
             shared, per_channel = shared + 64, per_channel + 12 * by_channel
     return shared, per_channel
-
-
-def _no_tile(graph: Graph, stage: Stage, geometry: Geometry, chip: Chip) -> str:
-    first = stage.layers[0]
-    smallest = Tiling(1, 1, min(16, geometry.mid[2]), min(4, geometry.group_in), True)
-    need = footprint(geometry, smallest, sum(table_bytes(graph, stage)))
-    c = chip.timing
-    return (
-        f"layer '{first.name}' ({first.op}, output {list(graph.tensors[stage.output].shape)}): no tile fits chip "
-        f"'{chip.name}': one output pixel needs {need.act_bytes(geometry)} bytes of act (has {c.act_bytes}), "
-        f"{need.wgt_bytes} of wgt (has {c.wgt_bytes}) and {8 * need.acc_words} of acc (has {c.acc_bytes})"
-    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE, JOIN_OPS, TABLE_OPS, Graph, Layer, Tensor, nhwc
@@ -165,9 +166,16 @@ def cut_stage(graph: Graph, stage: Stage) -> tuple[Stage, Stage] | None:
     if len(layers) == 1:
         return None
     at = next((k for k, layer in enumerate(layers) if layer.op in (*WINDOW_OPS, *GLOBAL_OPS) and k), len(layers) - 1)
+    first, second = cut_behind(graph, stage, [at - 1])
+    return first, second
+
+
+def cut_behind(graph: Graph, stage: Stage, ends: Sequence[int]) -> list[Stage]:
+    """Return a stage cut behind its layers of these indices."""
     position = {layer.name: k for k, layer in enumerate(graph.layers)}
-    first, second = list(layers[:at]), list(layers[at:])
-    return _stage(graph, first, position[first[-1].name]), _stage(graph, second, stage.position)
+    bounds = [0, *(k + 1 for k in ends), len(stage.layers)]
+    parts = [list(stage.layers[first:end]) for first, end in pairwise(bounds)]
+    return [_stage(graph, part, position[part[-1].name]) for part in parts]
 
 
 def prepare(graph: Graph) -> tuple[Graph, dict[str, View], tuple[Stage, ...]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeVar
 
 from accelc.chip import Chip
 from accelc.schedule.geometry import BLOCK, GRANULE, Geometry
+from accelc.schedule.mapping import FREE, Pin
 from accelc.schedule.views import round_up
 
 SLACK = 64  # bytes after a tile that a read of four channels may touch
@@ -202,32 +204,54 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
 
 
 Sized = tuple[Tiling, Footprint]
+Value = TypeVar("Value")
+
+
+def only(pinned: Value | None, free: Sequence[Value]) -> Sequence[Value]:
+    """Return what is tried: a pinned value alone, whether or not it is among the free ones."""
+    return free if pinned is None else (pinned,)
+
+
+def slot_counts(g: Geometry) -> tuple[int, ...]:
+    """Return how many tiles may be on chip at a time, the best first."""
+    return (2, 1) if g.one_output else (2,)
+
+
+def kernel_row_cuts(g: Geometry) -> list[int]:
+    """Return the cuts of the kernel's rows that are tried."""
+    kernel = g.conv[0].kernel
+    return _pieces(kernel) if g.has_head and not g.depthwise else [kernel]
 
 
 def tilings(
-    g: Geometry, chip: Chip, tables: Callable[[int], int], dataflows: Sequence[str], wgt_room: int | None = None
+    g: Geometry,
+    chip: Chip,
+    tables: Callable[[int], int],
+    dataflows: Sequence[str],
+    wgt_room: int | None = None,
+    pin: Pin = FREE,
 ) -> Iterator[Sized]:
     """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
 
     Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables`
     gives the bytes of lookup tables that a block of channels needs, `wgt_room` what is free of the weight buffer.
+    What is pinned takes its pinned value only.
     """
-    kernel = g.conv[0].kernel
-    cuts = _pieces(kernel) if g.has_head and not g.depthwise else [kernel]
-    for slots, kernel_rows in product((2, 1) if g.one_output else (2,), cuts):
+    channel_sizes, depths = only(pin.channels, channel_cuts(g, chip)), only(pin.depth, depth_cuts(g, chip))
+    for slots, kernel_rows in product(only(pin.slots, slot_counts(g)), only(pin.kernel_rows, kernel_row_cuts(g))):
         found = False
-        for channels, depth in product(channel_cuts(g, chip), depth_cuts(g, chip)):
+        for channels, depth in product(channel_sizes, depths):
             if channels > g.group_out and depth < g.group_in:
                 continue  # several whole groups are never cut in depth
             cut = Tiling(1, 1, channels, depth, True, "", kernel_rows, slots)
-            for sized in _map_cuts(g, chip, cut, tables(channels), wgt_room):
+            for sized in _map_cuts(g, chip, cut, tables(channels), wgt_room, pin):
                 found = True
-                yield from _orders(g, sized, dataflows)
+                yield from _orders(g, sized, only(pin.dataflow, dataflows), pin)
         if found:
             return
 
 
-def _orders(g: Geometry, sized: Sized, dataflows: Sequence[str]) -> Iterator[Sized]:
+def _orders(g: Geometry, sized: Sized, dataflows: Sequence[str], pin: Pin) -> Iterator[Sized]:
     """Yield a cut under each dataflow, and under both loop orders where they differ.
 
     They do not with one tile of the map or one block of channels; and a source that is held is never loaded again.
@@ -235,11 +259,11 @@ def _orders(g: Geometry, sized: Sized, dataflows: Sequence[str]) -> Iterator[Siz
     t, foot = sized
     one_tile = g.batch == 1 and t.rows >= g.out[0] and t.cols >= g.out[1]
     orders = (True,) if g.held.source or one_tile or t.channels >= g.mid[2] else (True, False)
-    for dataflow, outer in product(dataflows, orders):
+    for dataflow, outer in product(dataflows, orders if pin.order is None else (pin.order == "weights",)):
         yield Tiling(t.rows, t.cols, t.channels, t.depth, outer, dataflow, t.kernel_rows, t.slots), foot
 
 
-def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None) -> Iterator[Sized]:
+def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None, pin: Pin) -> Iterator[Sized]:
     """Yield a cut with the rows and columns of the map that then fit."""
 
     def legal(rows: int, cols: int) -> Sized | None:
@@ -247,11 +271,12 @@ def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int |
         foot = footprint(g, t, tables)
         return (t, foot) if fits(g, t, foot, chip, wgt_room) else None
 
-    widths = [cols for cols in _pieces(g.out[1]) if legal(1, cols)]
+    heights = only(pin.rows, _pieces(g.out[0]))
+    widths = [cols for cols in only(pin.cols, _pieces(g.out[1])) if legal(heights[-1], cols)]
     # Narrower tiles are tried where they may win: under a pool, whose tiles overlap, and on wide maps with little room.
     pooled = g.pool is not None and g.has_head
     for cols in widths if pooled or g.out[1] > WIDE_MAP else widths[:1]:
-        for rows in _pieces(g.out[0]) if pooled or cols == widths[0] else (1,):
+        for rows in heights if pooled or cols == widths[0] else heights[-1:]:
             sized = legal(rows, cols)
             if sized is not None:
                 yield sized
