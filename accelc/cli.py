@@ -22,7 +22,7 @@ from accelc.errors import AccelcError, InputError
 if TYPE_CHECKING:
     from accelc.compiler import Compiled, Options
     from accelc.program import Program
-    from accelc.run import Run
+    from accelc.run import Arrays, Run
 
 app = typer.Typer(
     name="accelc",
@@ -184,7 +184,6 @@ def run(
 ) -> None:
     """Compile a model (or load a program), execute it, check every integer, and report time and energy."""
     from accelc.files import check_writable, read_arrays
-    from accelc.run import run_compiled, run_program
 
     check_writable(json_, trace, outputs, dump_mapping)
     if timing_only and (outputs or check not in (None, "none")):
@@ -195,12 +194,7 @@ def run(
             raise InputError(f"--check {check} needs the model: a program file does not hold its graph")
         if mapping is not None or dump_mapping is not None:
             raise InputError("--mapping and --dump-mapping need the model: a program file is mapped already")
-        program = _load(Path(model))
-        with _progress() as tell:
-            tell("executing")
-            result = run_program(
-                program, given, chip=chip, fidelity=fidelity, values=not timing_only, seed=seed, activity=activity
-            )
+        result = _run_file(Path(model), given, chip, fidelity, seed, values=not timing_only, activity=activity)
     else:
         options = _options(
             dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
@@ -209,14 +203,32 @@ def run(
         compiled = _compile(model, chip, options)
         _dump_mapping(compiled, dump_mapping)
         oracle = "none" if timing_only else check or "reference"
-        with _progress() as tell:
-            result = run_compiled(
-                compiled, given, fidelity=fidelity, values=not timing_only, check=oracle, seed=seed,
-                activity=activity, progress=tell,
-            )  # fmt: skip
+        result = _run_compiled(compiled, given, fidelity, oracle, seed, values=not timing_only, activity=activity)
     _write_results(result, json_, trace, outputs)
     if not result.check.passed:
         raise typer.Exit(1)
+
+
+def _run_file(
+    path: Path, given: Arrays | None, chip: str | None, fidelity: str, seed: int, *, values: bool, activity: bool
+) -> Run:
+    from accelc.run import run_program
+
+    program = _load(path)
+    with _progress() as tell:
+        tell("executing")
+        return run_program(program, given, chip=chip, fidelity=fidelity, values=values, seed=seed, activity=activity)
+
+
+def _run_compiled(
+    compiled: Compiled, given: Arrays | None, fidelity: str, oracle: str, seed: int, *, values: bool, activity: bool
+) -> Run:
+    from accelc.run import run_compiled
+
+    with _progress() as tell:
+        return run_compiled(
+            compiled, given, fidelity=fidelity, values=values, check=oracle, seed=seed, activity=activity, progress=tell
+        )
 
 
 def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs: Path | None) -> None:
