@@ -1,8 +1,8 @@
 """How long our simulation of a network takes beside SCALE-Sim's, on the same layers and array, and both's cycles.
 
 SCALE-Sim gets a topology made from our network: its convolutions and matrix products, inputs with their padding. It
-runs without stalls from memory (`InterfaceBandwidth = CALC`), writes no traces and prints nothing: the fastest that it
-offers. It moves addresses and computes no values. Ours is chip `scalesim_32`, whose array is SCALE-Sim's; it computes
+runs without stalls from memory (`InterfaceBandwidth = CALC`), writes no traces and prints nothing. It moves addresses
+and computes no values. Ours is chip `scalesim_32`, whose array is SCALE-Sim's; it computes
 every value of the whole network, vector work included, plays queues and DRAM, and counts events and energy: "fast" by
 closed forms, "literal" with every register of every PE moving in every cycle.
 
