@@ -14,6 +14,7 @@ from accelc.graph import JOIN_OPS, Graph, Layer, macs
 from accelc.isa import Queue, Word, by_name, encode
 from accelc.lower.copies import lower_copy
 from accelc.lower.emitter import ALIGN, Emitter
+from accelc.lower.pair import lower_pair
 from accelc.lower.places import ON_CHIP, Places
 from accelc.lower.stream import lower_stream, moved_stream
 from accelc.lower.tile import TileStage
@@ -34,11 +35,19 @@ def lower(plan: Schedule, chip: Chip) -> Program:
     calls: list[StreamCall] = []
     written: dict[str, int] = {}
     for index, entry in enumerate(plan.plans):
-        emitter.floor = plan.residency.floors[index]
-        emitter.wgt_floor = plan.pins.floors.get(index, chip.timing.wgt_bytes)
+        if index - 1 in plan.pairs:
+            continue  # lowered with the stage before it
+        together = plan.plans[index : index + 1 + (index in plan.pairs)]
+        ends = range(index, index + len(together))
+        emitter.floor = min(plan.residency.floors[k] for k in ends)
+        emitter.wgt_floor = min(plan.pins.floors.get(k, chip.timing.wgt_bytes) for k in ends)
         places.pin(plan.pins.places.get(index))
-        _lower_stage(places, entry, hosts, calls)
-        written |= dict.fromkeys(entry.stage.layers[-1].outputs, len(emitter.words))
+        if len(together) > 1:
+            lower_pair(places, *together)
+        else:
+            _lower_stage(places, entry, hosts, calls)
+        for each in together:
+            written |= dict.fromkeys(each.stage.layers[-1].outputs, len(emitter.words))
     for layer in plan.graph.layers:
         if layer.op in JOIN_OPS and layer.outputs[0] not in written:  # its inputs lie inside it
             written[layer.outputs[0]] = max(written[name] for name in layer.inputs)

@@ -26,6 +26,11 @@ class Ring:
     size: int
     at: int = 0
 
+    def make_room(self, amount: int, floor: int) -> None:
+        """Begin anew unless `amount` units are left before `floor`, so that what is taken next lies together."""
+        if self.at + amount > floor:
+            self.at = 0
+
     def take(self, amount: int, floor: int | None = None) -> int:
         """Return the start of `amount` free units, all before `floor` if there is one."""
         size = self.size if floor is None else floor
@@ -121,6 +126,14 @@ class Emitter:
             at = self.act.take(act_bytes + wgt_bytes, self.floor)
             return at, at + act_bytes
         return self.act.take(act_bytes, self.floor), self.wgt.take(wgt_bytes, self.wgt_floor)
+
+    def make_room(self, act_bytes: int, wgt_bytes: int) -> None:
+        """Let the claims that follow, of so many bytes together, lie side by side."""
+        if self.act is self.wgt:
+            self.act.make_room(act_bytes + wgt_bytes, self.floor)
+        else:
+            self.act.make_room(act_bytes, self.floor)
+            self.wgt.make_room(wgt_bytes, self.wgt_floor)
 
     def emit(self, name: str, **operands: int | float) -> None:
         """Append an instruction; its waits follow from the bytes it touches."""

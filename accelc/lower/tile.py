@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from accelc.arithmetic import clamp_bounds
@@ -98,7 +97,7 @@ class TileStage:
 
     def _claim_buffers(self) -> None:
         f, e = self.foot, self.emitter
-        at, wgt_at = e.claim(f.act_bytes(self.g), f.wgt_bytes)
+        at, wgt_at = self.act_at, self.wgt_at = e.claim(f.act_bytes(self.g), f.wgt_bytes)
         count = f.slots
         self.source = slots(at, count, f.source)
         at += count * f.source
@@ -115,18 +114,29 @@ class TileStage:
 
     def lower(self) -> None:
         """Emit the whole stage."""
+        self.begin()
+        for block, tile in self.order():
+            self.lower_tile(block, tile)
+
+    def begin(self) -> None:
+        """Emit what comes before the first tile."""
         self.emitter.layer = self.places.layer_index[self.stage.layers[0].name]
         fill_halo(self.places, self.stage.output)
-        tiles, blocks = map_tiles(self.g, self.t), channel_blocks(self.g, self.t.channels)
-        order: Iterator[tuple[Block, MapTile]]
-        if self.t.weights_outer:
-            order = ((block, tile) for block in blocks for tile in tiles)
-        else:
-            order = ((block, tile) for tile in tiles for block in blocks)
-        for block, tile in order:
-            self._lower_tile(block, tile)
 
-    def _lower_tile(self, block: Block, tile: MapTile) -> None:
+    def order(self) -> list[tuple[Block, MapTile]]:
+        """Return the tiles in the order in which they are made."""
+        tiles, blocks = map_tiles(self.g, self.t), channel_blocks(self.g, self.t.channels)
+        if self.t.weights_outer:
+            return [(block, tile) for block in blocks for tile in tiles]
+        return [(block, tile) for tile in tiles for block in blocks]
+
+    def rows_read(self, tile: MapTile) -> int:
+        """Return how many rows of the source, from the first, a tile and those before it read."""
+        mid = self._mid_need(tile)
+        return self.g.conv[0].needs(*mid.rows[:2], self.g.source[0])[1] if self.g.has_head else mid.rows[1]
+
+    def lower_tile(self, block: Block, tile: MapTile) -> None:
+        """Emit one tile of one block of channels."""
         mid = self._mid_need(tile)
         if self.out_view.region == ON_CHIP:
             made = Need((tile.top, tile.bottom, 0, 0), (tile.left, tile.right, 0, 0))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelc.chip import Chip
 from accelc.errors import ScheduleError
 from accelc.graph import QUANTIZED, Graph, is_wide, nhwc, verify_quantized
+from accelc.schedule.abreast import pair_up
 from accelc.schedule.allocate import Placement, lives, place
 from accelc.schedule.holding import Holding, check_planned
 from accelc.schedule.mapping import Mapping as ByHand
@@ -33,6 +34,7 @@ class Schedule:
     placement: Placement
     residency: Residency
     pins: Pins
+    pairs: frozenset[int] = frozenset()  # of two stages that run abreast, the index of the first
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -64,16 +66,19 @@ def schedule(
     dataflows = tuple(chip.array.dataflows) if dataflow == "auto" else (dataflow,)
     search = Search(graph, views, chip, objective, dataflows, pinned)
     plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
-    kept, pins = nothing(len(plans), chip.timing.act_bytes), Pins()
+    kept, pins, pairs = nothing(len(plans), chip.timing.act_bytes), Pins(), frozenset[int]()
     if residency:
         plans, kept = Holding(search, plans).best()
         plans, pins = pin(search, plans, kept.floors)
+        plans, pairs = pair_up(search, plans, kept, pins)
     else:
         check_planned(search, plans)
     store_of(chip.fingerprint).save()
     spans = lives(graph, views, [plan.stage for plan in plans])
+    # What the first stage of a pair reads is read until the second ends.
+    spans = [replace(life, last=life.last + (life.last in pairs)) for life in spans]
     placement = place([life for life in spans if not kept.held(life.name)])
-    return Schedule(graph, chip, dataflow, views, plans, placement, kept, pins)
+    return Schedule(graph, chip, dataflow, views, plans, placement, kept, pins, pairs)
 
 
 def _check_width(graph: Graph, chip: Chip) -> None:
@@ -95,8 +100,9 @@ def _check_width(graph: Graph, chip: Chip) -> None:
 def _lines(plan: Schedule) -> Iterator[str]:
     room, held = plan.placement.bytes, len(plan.residency.places)
     yield f"schedule {plan.graph.name} on {plan.chip.name}, {plan.dataflow}, {room} bytes of activations, {held} held"
-    for entry in plan.plans:
+    for index, entry in enumerate(plan.plans):
         names = " + ".join(layer.name for layer in entry.stage.layers)
+        names += ", abreast with the next" if index in plan.pairs else ""
         if entry.tiling is None or entry.cost is None:
             yield f"  {entry.stage.kind} {names}"
             continue

@@ -73,6 +73,7 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
         slots=t.slots,
         hold=region in schedule.residency.places,
         hold_weights=k in schedule.pins.places if _shared(schedule, plan) else None,
+        abreast=k in schedule.pairs,
         cut=cut,
     )
 

@@ -27,7 +27,8 @@ class Pin:
     `rows` x `cols` x `channels` outputs are made at a time from `depth` input channels and `kernel_rows` rows of the
     kernel. `order` names what stays on chip while the other passes: a block of weights or a tile of the map. `slots`
     is 2 where the next tile is loaded while one computes. `hold` keeps the stage's result on chip for its whole life,
-    `hold_weights` weights that several stages share. `cut` ends a stage behind the layer.
+    `hold_weights` weights that several stages share. `abreast` lets its tiles and the next stage's take turns. `cut`
+    ends a stage behind the layer.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -42,6 +43,7 @@ class Pin:
     slots: Annotated[int, Field(ge=1, le=2, strict=True)] | None = None
     hold: Flag | None = None
     hold_weights: Flag | None = None
+    abreast: Flag | None = None
     cut: Flag | None = None
 
     def given(self) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class Pin:
     @property
     def tile(self) -> Pin:
         """Return only what the search within one stage depends on."""
-        return replace(self, hold=None, hold_weights=None, cut=None)
+        return replace(self, hold=None, hold_weights=None, abreast=None, cut=None)
 
     @property
     def cuts_extents(self) -> bool:
@@ -119,7 +121,7 @@ def parse_mapping(text: str, origin: str = "mapping") -> Mapping:
         raise MappingError(f"{origin}: layers: tables [layers.NAME] would work")
     pins = {name: _pin(table, f"{origin}: layer '{name}'") for name, table in layers.items()}
     defaults = _pin(found.get("defaults", {}), f"{origin}: defaults")
-    for key in ("hold", "hold_weights"):
+    for key in ("hold", "hold_weights", "abreast"):
         if getattr(defaults, key):
             raise MappingError(f"{origin}: defaults: {key} = true is said layer by layer; false may be a default")
     return Mapping(pins, defaults, origin)
@@ -135,7 +137,7 @@ def _pin(table: object, where: str) -> Pin:
 _READER = TypeAdapter(Pin)
 _RULES = {
     **dict.fromkeys(EXTENTS, "a whole number of at least 1"),
-    **dict.fromkeys(("hold", "hold_weights", "cut"), "true or false"),
+    **dict.fromkeys(("hold", "hold_weights", "abreast", "cut"), "true or false"),
     "dataflow": '"ws", "os", "is", "nlr" or "rs"',
     "order": '"weights" or "map"',
     "slots": "1 or 2",

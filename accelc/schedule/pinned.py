@@ -12,6 +12,8 @@ from accelc.schedule.geometry import GRANULE, Geometry
 from accelc.schedule.mapping import FREE, Mapping, Pin, near, toml_value
 from accelc.schedule.stages import Stage
 
+SAYING_NO = ("hold", "hold_weights", "abreast", "cut")  # keys whose `false` is true of any layer
+
 
 @dataclass(frozen=True)
 class Pinned:
@@ -139,7 +141,7 @@ def check_names(mapping: Mapping, graph: Graph, stages: Sequence[Stage]) -> None
             hint = near(name, known) if within is None else f"; that node became part of layer '{within}'"
             raise MappingError(f"{mapping.origin}: layer '{name}' is unknown{hint}")
         kind = kinds.get(name, "nothing")
-        asked = [key for key, value in pin.given().items() if key not in ("hold", "hold_weights", "cut") or value]
+        asked = [key for key, value in pin.given().items() if value or key not in SAYING_NO]
         if kind != "tile" and asked:
             raise mapping.error(name, f"{asked[0]}: {_KINDS[kind]} ({known[name].op}) has no mapping to pin")
 
@@ -147,11 +149,16 @@ def check_names(mapping: Mapping, graph: Graph, stages: Sequence[Stage]) -> None
 def check_residency(mapping: Mapping, residency: bool) -> None:
     """Raise MappingError if something is to be held while nothing may be."""
     for name, pin in mapping.layers.items():
-        for key in ("hold", "hold_weights"):
+        for key in ("hold", "hold_weights", "abreast"):
             if getattr(pin, key) and not residency:
-                raise mapping.error(name, f"{key} = true: without residency (--no-residency) nothing is held")
+                raise mapping.error(name, f"{key} = true: without residency (--no-residency) {_WITHOUT[key]}")
 
 
+_WITHOUT = {
+    "hold": "nothing is held",
+    "hold_weights": "nothing is held",
+    "abreast": "no stages run abreast",
+}
 _KINDS = {
     "copy": "a layer that only moves bytes",
     "stream": "work on 32-bit numbers",

@@ -11,6 +11,7 @@ from accelc.errors import ScheduleError
 from accelc.graph import TABLE_OPS, Graph, is_wide
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry, geometry_of
+from accelc.schedule.mapping import FREE, Pin
 from accelc.schedule.options import OBJECTIVES, Boxed, Choices, Tables, choices
 from accelc.schedule.overflow import no_tile
 from accelc.schedule.pinned import Pinned
@@ -81,10 +82,12 @@ class Search:
         """Return the best mapping of a stage in `room` bytes of the activation and `wgt_room` of the weight buffer."""
         return self.choices(stage, geometry, wgt_room).within(room)
 
-    def choices(self, stage: Stage, geometry: Geometry, wgt_room: int | None = None) -> Choices:
-        """Return the best mappings of a stage by the room left in the activation buffer."""
+    def choices(
+        self, stage: Stage, geometry: Geometry, wgt_room: int | None = None, default: Pin = FREE
+    ) -> Choices:
+        """Return the best mappings of a stage by the room left in the act buffer; `default` pins what is free."""
         tables = Tables(*table_bytes(self.graph, stage))
-        pin = self.pinned.tile(stage, geometry, self.chip)
+        pin = self.pinned.tile(stage, geometry, self.chip).over(default)
         return choices(geometry, Boxed(self.chip), tables, self.objective, self.dataflows, wgt_room, pin)
 
     def _rank(self, plans: list[StagePlan]) -> tuple[float, ...]:

@@ -213,6 +213,19 @@ def test_layers_of_one_stage_that_contradict_each_other_are_refused() -> None:
         schedule(pooled(), EDGE, mapping=pinned(conv0=Pin(rows=3), max_pool1=Pin(rows=4)))
 
 
+def test_stages_that_cannot_run_abreast_are_refused() -> None:
+    with pytest.raises(MappingError, match="'conv2': abreast = true: its tiles and the next stage's cannot"):
+        schedule(convolutions(), EDGE, mapping=pinned(conv2=Pin(abreast=True)))
+    with pytest.raises(MappingError, match=r"'conv0': abreast = true: without .* no stages run abreast"):
+        schedule(convolutions(), EDGE, residency=False, mapping=pinned(conv0=Pin(abreast=True)))
+
+
+def test_stages_run_abreast_where_that_is_asked_for() -> None:
+    plan = schedule(convolutions(), EDGE, mapping=pinned(conv0=Pin(abreast=True)))
+    assert plan.pairs == {0}
+    assert not schedule(convolutions(), EDGE, mapping=pinned(conv0=Pin(abreast=False))).pairs
+
+
 def test_a_map_that_cannot_be_held_is_refused_with_the_reason() -> None:
     graph = convolutions()
     with pytest.raises(MappingError, match=r"'conv2': hold = true: map '.*' cannot be held: it is an output"):

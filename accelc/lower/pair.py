@@ -1,0 +1,48 @@
+"""Lowering of two stages abreast: their tiles take turns, each as soon as the rows it reads are made."""
+
+from __future__ import annotations
+
+from accelc.errors import ScheduleError
+from accelc.lower.places import Places
+from accelc.lower.tile import TileStage
+from accelc.schedule import StagePlan
+from accelc.schedule.abreast import follows
+from accelc.schedule.options import Tables
+from accelc.schedule.search import table_bytes
+from accelc.schedule.tiling import footprint
+from accelc.schedule.views import round_up
+
+ALIGN = 64
+
+
+def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
+    """Emit two stages, tile by tile in turn."""
+    places.emitter.make_room(*_bytes(places, first, second))
+    a, b = TileStage(places, first), TileStage(places, second)
+    if b.act_at < a.act_at or b.wgt_at < a.wgt_at:
+        raise ScheduleError(f"stages of '{first.stage.output}' and '{second.stage.output}' do not lie side by side")
+    a.begin()
+    b.begin()
+    ahead, order, made = a.order(), b.order(), 0
+    for index, (block, tile) in enumerate(order):
+        rows, share = b.rows_read(tile), -(-len(ahead) * (index + 1) // len(order))
+        # Before a tile of a stage that goes band by band, all rows above it are whole.
+        while made < len(ahead) and (ahead[made][1].top < rows if follows(first, second) else made < share):
+            a.lower_tile(*ahead[made])
+            made += 1
+        b.lower_tile(block, tile)
+    for rest in ahead[made:]:
+        a.lower_tile(*rest)
+
+
+def _bytes(places: Places, *plans: StagePlan) -> tuple[int, int]:
+    """Return the bytes of the activation and the weight buffer that stages claim together."""
+    act = wgt = 0
+    for plan in plans:
+        assert plan.geometry is not None
+        assert plan.tiling is not None
+        tables = Tables(*table_bytes(places.graph, plan.stage)).room(plan.tiling.channels)
+        foot = footprint(plan.geometry, plan.tiling, tables)
+        act += round_up(foot.act_bytes(plan.geometry), ALIGN)
+        wgt += round_up(foot.wgt_bytes, ALIGN)
+    return act, wgt
