@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -84,6 +86,17 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print a long text; end as other programs do when its reader has gone: `head` has what it wanted."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        sys.exit(128 + signal.SIGPIPE)
+
+
 def _fail(message: str) -> NoReturn:
     print("error:", " ".join(message.split()), file=sys.stderr)
     sys.exit(2)
@@ -142,12 +155,11 @@ def _print_stage(compiled: Compiled, stage: str) -> None:
     """Print the value of a stage; a program is printed as its listing."""
     value = compiled.stage(stage)
     if stage != "lower":
-        print(value)
+        _print_lines([str(value)])
         return
     from accelc.program_text import disassemble_program
 
-    for line in disassemble_program(compiled.finished, constants=False):
-        print(line)
+    _print_lines(disassemble_program(compiled.finished, constants=False))
 
 
 @app.command()
@@ -253,15 +265,14 @@ def disasm(
     code_only: Annotated[bool, typer.Option("--code-only", help="Leave the constants out; not for `asm`.")] = False,
 ) -> None:
     """Print a program as assembler text, each instruction under its layer."""
-    from accelc.files import atomic_write
+    from accelc.files import write_pieces
     from accelc.program_text import disassemble_program
 
     lines = disassemble_program(_load(program), constants=not code_only)
     if output is not None:
-        atomic_write(output, "".join(f"{line}\n" for line in lines))
+        write_pieces(output, (f"{line}\n" for line in lines))
         return
-    for line in lines:
-        print(line)
+    _print_lines(lines)
 
 
 @app.command()
@@ -301,7 +312,7 @@ def isa() -> None:
     """Print the instruction set as Markdown, generated from its definitions."""
     from accelc.isa.page import markdown
 
-    print(markdown())
+    _print_lines([markdown()])
 
 
 @app.command()
