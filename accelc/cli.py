@@ -140,7 +140,7 @@ def compile_(
         dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision, residency,
         mapping,
     )  # fmt: skip
-    compiled = _compile(model, chip, options, stop_after)
+    compiled = _compile(model, chip, options, stop_after, oracle=None)
     _dump_mapping(compiled, dump_mapping)
     if compiled.program is None or (stop_after is not None and output is None):
         _print_stage(compiled, stop_after or "lower")
@@ -214,9 +214,9 @@ def run(
             dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
             residency, mapping,
         )  # fmt: skip
-        compiled = _compile(model, chip, options)
-        _dump_mapping(compiled, dump_mapping)
         oracle = "none" if timing_only else check or "reference"
+        compiled = _compile(model, chip, options, oracle=None if timing_only else oracle)
+        _dump_mapping(compiled, dump_mapping)
         result = _run_compiled(compiled, given, fidelity, oracle, seed, values=not timing_only, activity=activity)
     _write_results(result, json_, trace, outputs)
     if not result.check.passed:
@@ -401,11 +401,28 @@ def _write_json(path: Path | None, value: Any) -> None:
         atomic_write(path, json.dumps(value, indent=1) + "\n")
 
 
-def _compile(model: str, chip: str | None, options: Options, stop_after: str | None = None) -> Compiled:
+def _compile(
+    model: str, chip: str | None, options: Options, stop_after: str | None = None, oracle: str | None = "none"
+) -> Compiled:
+    """Compile a model; long work is announced. `oracle` is that of the run to come, None if it computes no values."""
     from accelc.compiler import compile_stages
 
     with _progress() as tell:
-        return compile_stages(model, chip or "edge", options, stop_after=stop_after, progress=tell)
+        return compile_stages(
+            model, chip or "edge", options, stop_after=stop_after, progress=tell,
+            observe=lambda done: _announce(done, stop_after, oracle),
+        )  # fmt: skip
+
+
+def _announce(done: Compiled, stop_after: str | None, oracle: str | None) -> None:
+    """Say on stderr what long work will take, as soon as that can be told."""
+    from accelc.estimate import LONG_SECONDS, estimate
+
+    if done.graph is None or done.quantized is not None or stop_after == "passes":
+        return
+    work = estimate(done.graph, values=oracle is not None, oracle=oracle or "none")
+    if work.seconds >= LONG_SECONDS:
+        print(f"{done.name}: {work}", file=sys.stderr)
 
 
 def _dump_mapping(compiled: Compiled, path: Path | None) -> None:

@@ -94,14 +94,20 @@ def compile_stages(
     *,
     stop_after: str | None = None,
     progress: Progress = lambda _: None,
+    observe: Callable[[Compiled], None] = lambda _: None,
 ) -> Compiled:
-    """Compile a model and keep what every stage made; `progress` is told each stage's name as it starts."""
+    """Compile a model and keep what every stage made.
+
+    `progress` is told each stage's name as it starts, `observe` shown what there is as it ends.
+    """
     options = options or Options()
     if stop_after is not None and stop_after not in STAGES:
         raise InputError(f"stage '{stop_after}' is unknown; the stages are {', '.join(STAGES)}")
     recipe = _recipe(model, load_chip(chip), options, progress)
     wanted = len(STAGES) if stop_after is None else STAGES.index(stop_after) + 1
-    return list(itertools.islice(recipe, wanted))[-1]
+    for done in itertools.islice(recipe, wanted):
+        observe(done)
+    return done
 
 
 def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> Iterator[Compiled]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from accelc.graph import LAYOUT_OPS, REAL_OPS, Graph, Layer, macs
 from accelc.quantize.execute import PIECE_BYTES
+from accelc.quantize.groups import open_tensors
 from accelc.quantize.samples import RANDOM_SAMPLES
 from accelc.report.units import byte_text
 from accelc.sim.kept import LARGE_BYTES
@@ -47,17 +48,16 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
-def estimate(graph: Graph, *, values: bool = True, oracle: str = "reference", calibrated: bool = True) -> Estimate:
-    """Return what it takes to compile a simplified graph and run it.
+def estimate(graph: Graph, *, values: bool = True, oracle: str = "reference") -> Estimate:
+    """Return what it takes to compile a simplified graph and run it on random samples.
 
-    Without `values` only time is simulated; without an `oracle` ("none") nothing is compared; not `calibrated` are
-    models that bring their scales.
+    Without `values` only time is simulated; without an `oracle` ("none") nothing is compared.
     """
     work = sum(macs(graph, layer) for layer in graph.layers)
     weights = sum(t.elements for t in graph.tensors.values() if t.data is not None)
     elements = sum(_elements(graph, layer) for layer in graph.layers if layer.op in (*REAL_OPS, *LAYOUT_OPS))
     checked = values and oracle != "none"
-    floats = RANDOM_SAMPLES * calibrated + checked
+    floats = RANDOM_SAMPLES * bool(open_tensors(graph)) + checked
     seconds = _START_SECONDS + weights / _WEIGHTS + _LAYER_SECONDS * len(graph.layers)
     seconds += work * (floats / _FLOAT_MACS + values / _VALUE_MACS + checked / _REFERENCE_MACS)
     seconds += elements * (floats + values + checked) / _REAL_ELEMENTS
