@@ -32,13 +32,11 @@ from accelc.sim.jit import kernel
 NEVER = 1 << 62
 LOAD, STORE, MAC, VECTOR, HOST = range(5)
 
-# Times of the events to come, in the order in which events of one cycle are taken: bursts passing an on-chip port
-# (LOAD, STORE), completions (one per queue), requests (LOAD, STORE). NEVER: none to come.
+# Times of what comes next: the completion of each queue's instruction, the next request of each engine. NEVER: none.
 EVENTS = dram.DRAM_END
-PASS = EVENTS
-DONE = EVENTS + 2
-REQUEST = EVENTS + 7
-EVENTS_END = EVENTS + 9
+DONE = EVENTS
+REQUEST = EVENTS + 5
+EVENTS_END = EVENTS + 7
 # Parameters and state shared by all queues.
 NOW = EVENTS + 16
 ISSUE = NOW + 1
@@ -55,13 +53,13 @@ HEAD = NOW + 40  # per queue: its next instruction to start, or -1
 LAST = NOW + 48  # per queue: the instruction that finished last, or -1
 BEGAN = NOW + 56  # per queue: when the running instruction started
 STOLEN = NOW + 64  # per queue: cycles stolen from it
-# Per engine.
+# Per engine: the transfer under way, where it stands, and its MOVE_FIELDS parameters.
 ENGINES = NOW + 72
 ENGINE_WIDTH = 32
 (
-    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, HITS, ACTIVATES,
+    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, EVEN, STEP, ACTIVATES, BANKS,
     ORIGIN, ROWS, ROW, COLS, COL, BYTES, FIRST, LENGTH, BUFFER, TOTAL,
-) = range(22)  # fmt: skip
+) = range(24)  # fmt: skip
 MOVE_FIELDS = TOTAL - ORIGIN + 1
 RINGS_AT = ENGINES + 2 * ENGINE_WIDTH
 
@@ -72,7 +70,7 @@ def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -
     at = ENGINES + e * ENGINE_WIDTH
     for k in range(MOVE_FIELDS):
         s[at + ORIGIN + k] = table[i, column + k]
-    for k in (X, Y, MOVED, ISSUED, PASSED, SLOT, HITS, ACTIVATES):
+    for k in (X, Y, MOVED, ISSUED, PASSED, SLOT, EVEN, ACTIVATES):
         s[at + k] = 0
     ring = s[RINGS] + 2 * e * s[OUTSTANDING]
     for k in range(s[OUTSTANDING]):
@@ -80,13 +78,22 @@ def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -
     if s[at + TOTAL] == 0:
         s[DONE + e] = s[NOW] + s[ISSUE]
         return
-    _begin_run(s, at, s[at + ORIGIN])
+    size = s[BANK_BYTES + s[at + BUFFER]]
+    s[at + BANKS] = banks_of(s[at + FIRST], s[at + FIRST] + s[at + LENGTH], size)
+    _begin_run(s, at)
     s[REQUEST + e] = s[NOW] + s[ISSUE]
 
 
 @kernel
-def _begin_run(s: State, at: int, address: int) -> None:
+def banks_of(first: int, end: int, bank_bytes: int) -> int:
+    """Return the bit mask of the banks that hold the bytes first to end - 1."""
+    return (2 << ((end - 1) // bank_bytes)) - (1 << (first // bank_bytes))
+
+
+@kernel
+def _begin_run(s: State, at: int) -> None:
     shift = s[dram.BURST_SHIFT]
+    address = s[at + ORIGIN] + s[at + Y] * s[at + ROW] + s[at + X] * s[at + COL]
     first = address >> shift
     s[at + RUN] = address
     s[at + ADDRESS] = first << shift
@@ -94,129 +101,140 @@ def _begin_run(s: State, at: int, address: int) -> None:
 
 
 @kernel
-def _advance(s: State, at: int) -> bool:
-    """Go on to the next burst of the transfer; say whether there is one."""
-    s[at + LEFT] -= 1
-    if s[at + LEFT] > 0:
-        s[at + ADDRESS] += 1 << s[dram.BURST_SHIFT]
-        return True
+def serve(s: State, e: int, limit: int) -> None:
+    """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none."""
+    at = ENGINES + e * ENGINE_WIDTH
+    while s[REQUEST + e] < limit:
+        address, t = s[at + ADDRESS], s[REQUEST + e]
+        in_row = s[dram.ROW_BURSTS] - ((address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1))
+        activates = s[dram.ACTIVATES]
+        over = dram.access(s, address, t)
+        s[at + ACTIVATES] += s[dram.ACTIVATES] - activates
+        passes = max(over, s[at + LAST_PASS] + s[PATH])
+        _note(s, e, at, passes, max(s[at + MOVED], s[at + MOVED] + address - s[at + RUN]))
+        s[REQUEST + e] = max(t + 1, s[s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]])
+        served = 1
+        most = min(s[at + LEFT], in_row)
+        if most > 1:
+            served += _serve_hits(s, e, at, most - 1, limit)
+        s[at + ISSUED] += served
+        s[at + LEFT] -= served
+        s[at + ADDRESS] += served << s[dram.BURST_SHIFT]
+        if s[at + LEFT] == 0:
+            _next_run(s, e, at)
+
+
+@kernel
+def _note(s: State, e: int, at: int, passes: int, moved: int) -> None:
+    """Note in the ring when a burst passes and the bytes that lie before it."""
+    step = passes - s[at + LAST_PASS]
+    s[at + EVEN] = s[at + EVEN] + 1 if step == s[at + STEP] else 1
+    s[at + STEP] = step
+    s[at + LAST_PASS] = passes
+    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]
+    s[slot] = passes
+    s[slot + s[OUTSTANDING]] = moved
+    s[at + SLOT] = s[at + SLOT] + 1 if s[at + SLOT] + 1 < s[OUTSTANDING] else 0
+
+
+@kernel
+def _next_run(s: State, e: int, at: int) -> None:
+    """Go on to the next run of the transfer; note its completion where there is none."""
     s[at + MOVED] += s[at + BYTES]
     s[at + X] += 1
     if s[at + X] == s[at + COLS]:
         s[at + X] = 0
         s[at + Y] += 1
         if s[at + Y] == s[at + ROWS]:
-            return False
-    _begin_run(s, at, s[at + ORIGIN] + s[at + Y] * s[at + ROW] + s[at + X] * s[at + COL])
-    return True
+            s[REQUEST + e] = NEVER
+            s[DONE + e] = s[at + LAST_PASS]
+            return
+    _begin_run(s, at)
 
 
 @kernel
-def request(s: State, e: int) -> None:
-    """Serve engine `e`'s request made now, and note when it makes its next one or is complete."""
+def _serve_hits(s: State, e: int, at: int, most: int, limit: int) -> int:
+    """Serve up to `most` bursts that follow the one just served in its run and row; return how many.
+
+    The same steps as `serve` and `dram.access` take, with their state in registers; it stops at a refresh. The bank's
+    column commands follow the bus, so that `max(ready, t) + access` is `max(bus, t + access)`. A step is made of sums
+    and maxima: if one moves all it depends on by the same time, so does every further one, and many are taken as one.
+    """
+    ring, outstanding, path = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING], s[PATH]
+    burst, access = s[dram.BURST], s[dram.ACCESS]
+    bank = dram.bank_of(s, s[at + ADDRESS] >> s[dram.ROW_SHIFT])
+    before, size = s[at + MOVED] - s[at + RUN] + s[at + ADDRESS], 1 << s[dram.BURST_SHIFT]
+    t, slot, last, bus, refresh = s[REQUEST + e], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE], s[bank + 2]
+    even, step, served = s[at + EVEN], s[at + STEP], 0
+    while served < most and t < limit and max(t, bus - access) < refresh:
+        moved_on = max(t + access, bus) + burst - bus
+        bus += moved_on
+        passes = max(bus, last + path)
+        even = even + 1 if passes - last == step else 1
+        step = passes - last
+        last = passes
+        served += 1
+        s[ring + slot] = last
+        s[ring + outstanding + slot] = before + served * size
+        slot = slot + 1 if slot + 1 < outstanding else 0
+        after = max(t + 1, s[ring + slot])
+        steady = even > outstanding and moved_on == step and after - t == step
+        t = after
+        if steady and most - served >= outstanding:
+            ahead = max(t, bus - access)
+            jump = min(most - served, (limit - t + step - 1) // step, (refresh - ahead + step - 1) // step)
+            if jump >= outstanding:
+                t, bus, last, served, slot = t + jump * step, bus + jump * step, last + jump * step, served + jump, 0
+                for k in range(outstanding):
+                    back = outstanding - 1 - k
+                    s[ring + k] = last - back * step
+                    s[ring + outstanding + k] = before + (served - back) * size
+    s[REQUEST + e], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE] = t, slot, last, bus
+    s[at + EVEN], s[at + STEP], s[bank + 1] = even, step, bus - access
+    return served
+
+
+@kernel
+def can_steal(s: State, e: int) -> bool:
+    """Say whether bursts of engine `e`'s transfer may reach a bank with no free port."""
     at = ENGINES + e * ENGINE_WIDTH
-    hits, activates = s[dram.ROW_HITS], s[dram.ACTIVATES]
-    over = dram.access(s, s[at + ADDRESS], s[NOW])
-    s[at + HITS] += s[dram.ROW_HITS] - hits
-    s[at + ACTIVATES] += s[dram.ACTIVATES] - activates
-    passes = max(over, s[at + LAST_PASS] + s[PATH])
-    s[at + LAST_PASS] = passes
-    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]
-    s[slot] = passes
-    s[slot + s[OUTSTANDING]] = s[at + MOVED] + max(0, s[at + ADDRESS] - s[at + RUN])
-    s[at + ISSUED] += 1
-    s[at + SLOT] += 1
-    if s[at + SLOT] == s[OUTSTANDING]:
-        s[at + SLOT] = 0
-    if _advance(s, at):
-        s[REQUEST + e] = max(s[NOW] + 1, s[s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]])
-    else:
-        s[REQUEST + e] = NEVER
-        s[DONE + e] = passes
-    if s[PASS + e] == NEVER and any_full(s):
-        watch(s, e)
+    return s[RUNNING + e] >= 0 and (s[at + BANKS] & s[FULL + s[at + BUFFER]]) != 0  # type: ignore[no-any-return]
 
 
 @kernel
-def stream(s: State, e: int, until: int) -> None:
-    """Serve engine `e`'s requests made before cycle `until` while they stay in one run and hit one open row.
+def steal(s: State, e: int, last: int) -> bool:
+    """Let the bursts of engine `e` that pass after now, up to cycle `last`, steal; say whether an instruction ends later.
 
-    The same steps as `request` and `dram.access` take, with their state in registers. It stops before the run's last
-    burst, a refresh, and (see `_run`) never starts while a burst could steal a port.
+    They steal only from banks that have no free port.
     """
     at = ENGINES + e * ENGINE_WIDTH
-    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
-    address = s[at + ADDRESS]
-    line = address >> s[dram.ROW_SHIFT]
-    bank = dram.bank_of(s, line)
-    t = s[REQUEST + e]
-    if s[bank] != line >> s[dram.BANK_BITS] or t >= until:
-        return
-    size, burst, access, path = 1 << s[dram.BURST_SHIFT], s[dram.BURST], s[dram.ACCESS], s[PATH]
-    outstanding, slot, last, bus = s[OUTSTANDING], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE]
-    before = s[at + MOVED] - s[at + RUN]
-    ready, refresh = s[bank + 1], s[bank + 2]
-    most = min(s[at + LEFT] - 1, (((line + 1) << s[dram.ROW_SHIFT]) - address) >> s[dram.BURST_SHIFT])
-    served = 0
-    while served < most and t < until and max(t, ready) < refresh:
-        s[NOW] = t
-        data = max(max(t, ready) + access, bus)
-        bus = data + burst
-        ready = bus - access
-        last = max(bus, last + path)
-        s[ring + slot] = last
-        s[ring + outstanding + slot] = max(s[at + MOVED], before + address)
-        address += size
-        served += 1
-        slot = slot + 1 if slot + 1 < outstanding else 0
-        t = max(t + 1, s[ring + slot])
-    s[at + ADDRESS], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE] = address, slot, last, bus
-    s[bank + 1] = ready
-    s[REQUEST + e] = t
-    s[at + LEFT] -= served
-    s[at + ISSUED] += served
-    s[at + HITS] += served
-    s[dram.ROW_HITS] += served
-
-
-@kernel
-def any_full(s: State) -> bool:
-    """Say whether some bank has no free port, so that a burst could steal one."""
-    return (s[FULL] | s[FULL + 1]) != 0  # type: ignore[no-any-return]
-
-
-@kernel
-def watch(s: State, e: int) -> None:
-    """Note when engine `e`'s next burst passes; bursts matter only while some bank has no free port."""
-    at = ENGINES + e * ENGINE_WIDTH
-    s[PASS + e] = NEVER
-    if s[RUNNING + e] < 0 or not any_full(s):
-        return
-    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
-    s[at + PASSED] = max(s[at + PASSED], s[at + ISSUED] - s[OUTSTANDING])
+    ring, outstanding = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING]
+    changed = False
+    s[at + PASSED] = max(s[at + PASSED], s[at + ISSUED] - outstanding)
     while s[at + PASSED] < s[at + ISSUED]:
-        passes = s[ring + s[at + PASSED] % s[OUTSTANDING]]
-        if passes > s[NOW]:
-            s[PASS + e] = passes
-            return
+        slot = s[at + SLOT] - (s[at + ISSUED] - s[at + PASSED])
+        slot = ring + (slot if slot >= 0 else slot + outstanding)
+        if s[slot] > last:
+            break
+        if s[slot] > s[NOW]:
+            changed |= _pass_port(s, at, s[slot + outstanding])
         s[at + PASSED] += 1
+    return changed
 
 
 @kernel
-def pass_port(s: State, e: int) -> None:
-    """Let the burst of engine `e` that passes now steal its port if its bank has none free."""
-    at = ENGINES + e * ENGINE_WIDTH
-    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + PASSED] % s[OUTSTANDING]
-    place = s[at + FIRST] + s[slot + s[OUTSTANDING]] * s[at + LENGTH] // s[at + TOTAL]
+def _pass_port(s: State, at: int, moved: int) -> bool:
+    """Let a burst steal its port if its bank has none free; say whether it did."""
     buffer = s[at + BUFFER]
-    bank = place // s[BANK_BYTES + buffer]
-    if (s[FULL + buffer] >> bank) & 1:
-        mac = (s[HOLD + buffer] >> bank) & 1
-        vector = (s[HOLD + 4 + buffer] >> bank) & 1
-        victim = MAC if mac and (not vector or s[BEGAN + MAC] > s[BEGAN + VECTOR]) else VECTOR
-        s[DONE + victim] += s[STEAL + buffer]
-        s[STOLEN + victim] += s[STEAL + buffer]
-    watch(s, e)
+    bank = (s[at + FIRST] + moved * s[at + LENGTH] // s[at + TOTAL]) // s[BANK_BYTES + buffer]
+    if not (s[FULL + buffer] >> bank) & 1:
+        return False
+    mac = (s[HOLD + buffer] >> bank) & 1
+    vector = (s[HOLD + 4 + buffer] >> bank) & 1
+    victim = MAC if mac and (not vector or s[BEGAN + MAC] > s[BEGAN + VECTOR]) else VECTOR
+    s[DONE + victim] += s[STEAL + buffer]
+    s[STOLEN + victim] += s[STEAL + buffer]
+    return True
 
 
 @kernel
@@ -228,8 +246,6 @@ def update_full(s: State) -> None:
             s[FULL + b] = mac | vector
         elif s[PORTS + b] == 2:
             s[FULL + b] = mac & vector
-    watch(s, LOAD)
-    watch(s, STORE)
 
 
 def set_up(state: State, chip: Chip) -> None:

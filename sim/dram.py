@@ -39,10 +39,10 @@ ACCESS = 5
 REFRESH_INTERVAL = 6
 REFRESH = 7
 BURST_SHIFT = 8
+ROW_BURSTS = 11
 # State and counters.
 BUS_FREE = 9
-ROW_HITS = 10
-ACTIVATES = 11
+ACTIVATES = 10
 # Per bank: the open row (-1: none), the cycle of its next command, the next refresh it has not yet seen.
 BANKS_AT = 16
 BANK_WIDTH = 4
@@ -61,6 +61,7 @@ def set_up(state: State, c: Timing) -> None:
     state[ROW_SHIFT] = c.dram_row_bytes.bit_length() - 1
     state[BANK_BITS] = c.dram_banks.bit_length() - 1
     state[BURST_SHIFT] = c.dram_burst_bytes.bit_length() - 1
+    state[ROW_BURSTS] = c.dram_row_bytes // c.dram_burst_bytes
     state[BURST] = c.dram_burst_cycles
     state[ACTIVATE] = c.dram_activate_cycles
     state[PRECHARGE] = c.dram_precharge_cycles
@@ -91,9 +92,7 @@ def access(s: State, address: int, t: int) -> int:
         s[bank] = -1
         s[bank + 2] = since + s[REFRESH_INTERVAL]
         t0 = max(t0, since + s[REFRESH])
-    if s[bank] == row:
-        s[ROW_HITS] += 1
-    else:
+    if s[bank] != row:
         if s[bank] >= 0:
             t0 += s[PRECHARGE]
         t0 += s[ACTIVATE]

@@ -36,7 +36,7 @@ from accelc.program import Program
 from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_dataflows
 from accelc.sim.deadlock import explain
-from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, MAC, NEVER, NOW, PASS, PORTS, REQUEST, RUNNING, STOLEN, VECTOR
+from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, LOAD, MAC, NEVER, NOW, PORTS, REQUEST, RUNNING, STOLEN, STORE, VECTOR
 from accelc.sim.jit import entry, kernel
 from accelc.sim.transfers import moves
 
@@ -224,58 +224,50 @@ def _state(chip: Chip, table: Ints, queue: Ints) -> Ints:
 
 @entry
 def _run(s: Ints, table: Ints) -> None:
-    """Take events in order of time until none is left; write the outcome into the table."""
-    changed = True
+    """Take completions in order of time until none is left; write the outcome into the table."""
+    _start_all(s, table)
     while True:
-        k = _earliest(s)
-        if changed and not (k < REQUEST - PASS and s[PASS + k] == s[NOW]):
-            changed = False
-            _start_all(s, table)
-            continue
-        if s[PASS + k] == NEVER:
+        q = _earliest(s)
+        _serve_until_done(s)
+        q = _earliest(s)
+        if s[DONE + q] == NEVER:
             return
-        s[NOW] = s[PASS + k]
-        if k >= REQUEST - PASS:
-            _request(s, k - (REQUEST - PASS))
-        elif k < DONE - PASS:
-            dma.pass_port(s, k)
-        else:
-            _complete(s, table, k - (DONE - PASS))
-            changed = True
+        s[NOW] = s[DONE + q]
+        while s[DONE + q] == s[NOW]:
+            _complete(s, table, q)
+            q = _earliest(s)
+        _start_all(s, table)
+
+
+@kernel
+def _serve_until_done(s: Ints) -> None:
+    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
+    watched = dma.can_steal(s, LOAD), dma.can_steal(s, STORE)
+    while True:
+        load, store = s[REQUEST + LOAD], s[REQUEST + STORE]
+        until = s[DONE + _earliest(s)]
+        changed = False
+        for e in (LOAD, STORE):
+            if watched[e]:
+                changed |= dma.steal(s, e, min(until, load, store))
+        if changed:
+            continue
+        if min(load, store) >= until:
+            return
+        e = LOAD if load <= store else STORE
+        other = store + 1 if e == LOAD else load
+        limit = min(load, store) + 1 if watched[e] else min(until, other)
+        dma.serve(s, e, limit)
 
 
 @kernel
 def _earliest(s: Ints) -> int:
-    """Return the event that comes next; of several in one cycle the first in the order of `dma`'s list."""
+    """Return the queue whose instruction completes first; of several in one cycle the first in order."""
     best = 0
-    for k in range(1, dma.EVENTS_END - PASS):
-        if s[PASS + k] < s[PASS + best]:
-            best = k
+    for q in range(1, QUEUES):
+        if s[DONE + q] < s[DONE + best]:
+            best = q
     return best
-
-
-@kernel
-def _request(s: Ints, e: int) -> None:
-    """Serve engine `e`'s request, and those that follow before anything else happens."""
-    dma.request(s, e)
-    if dma.any_full(s):
-        return
-    until = _next_but(s, REQUEST + e)
-    dma.stream(s, e, until)
-    while s[REQUEST + e] < until:
-        s[NOW] = s[REQUEST + e]
-        dma.request(s, e)
-        dma.stream(s, e, until)
-
-
-@kernel
-def _next_but(s: Ints, event: int) -> int:
-    """Return the cycle of the next event other than `event`."""
-    soonest = NEVER
-    for k in range(PASS, dma.EVENTS_END):
-        if k != event and s[k] < soonest:
-            soonest = s[k]
-    return soonest
 
 
 @kernel
@@ -346,9 +338,8 @@ def _complete(s: Ints, table: Ints, q: int) -> None:
     if q < MAC:
         at = dma.ENGINES + q * dma.ENGINE_WIDTH
         table[i, BURSTS] = s[at + dma.ISSUED]
-        table[i, ROW_HITS] = s[at + dma.HITS]
+        table[i, ROW_HITS] = s[at + dma.ISSUED] - s[at + dma.ACTIVATES]
         table[i, ACTIVATES] = s[at + dma.ACTIVATES]
-        s[PASS + q] = NEVER
     elif q != dma.HOST:
         table[i, CYCLES_STOLEN] = s[STOLEN + q]
         for b in range(3):
