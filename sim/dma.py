@@ -101,97 +101,76 @@ def _begin_run(s: State, at: int) -> None:
 
 
 @kernel
-def serve(s: State, e: int, limit: int) -> None:
-    """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none."""
-    at = ENGINES + e * ENGINE_WIDTH
-    while s[REQUEST + e] < limit:
-        address, t = s[at + ADDRESS], s[REQUEST + e]
-        in_row = s[dram.ROW_BURSTS] - ((address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1))
-        activates = s[dram.ACTIVATES]
-        over = dram.access(s, address, t)
-        s[at + ACTIVATES] += s[dram.ACTIVATES] - activates
-        passes = max(over, s[at + LAST_PASS] + s[PATH])
-        _note(s, e, at, passes, max(s[at + MOVED], s[at + MOVED] + address - s[at + RUN]))
-        s[REQUEST + e] = max(t + 1, s[s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]])
-        served = 1
-        most = min(s[at + LEFT], in_row)
-        if most > 1:
-            served += _serve_hits(s, e, at, most - 1, limit)
-        s[at + ISSUED] += served
-        s[at + LEFT] -= served
-        s[at + ADDRESS] += served << s[dram.BURST_SHIFT]
-        if s[at + LEFT] == 0:
-            _next_run(s, e, at)
-
-
-@kernel
-def _note(s: State, e: int, at: int, passes: int, moved: int) -> None:
-    """Note in the ring when a burst passes and the bytes that lie before it."""
-    step = passes - s[at + LAST_PASS]
-    s[at + EVEN] = s[at + EVEN] + 1 if step == s[at + STEP] else 1
-    s[at + STEP] = step
-    s[at + LAST_PASS] = passes
-    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]
-    s[slot] = passes
-    s[slot + s[OUTSTANDING]] = moved
-    s[at + SLOT] = s[at + SLOT] + 1 if s[at + SLOT] + 1 < s[OUTSTANDING] else 0
-
-
-@kernel
-def _next_run(s: State, e: int, at: int) -> None:
-    """Go on to the next run of the transfer; note its completion where there is none."""
+def _next_run(s: State, at: int) -> bool:
+    """Go on to the next run of the transfer; say whether there is one."""
     s[at + MOVED] += s[at + BYTES]
     s[at + X] += 1
     if s[at + X] == s[at + COLS]:
         s[at + X] = 0
         s[at + Y] += 1
         if s[at + Y] == s[at + ROWS]:
-            s[REQUEST + e] = NEVER
-            s[DONE + e] = s[at + LAST_PASS]
-            return
+            return False
     _begin_run(s, at)
+    return True
 
 
 @kernel
-def _serve_hits(s: State, e: int, at: int, most: int, limit: int) -> int:
-    """Serve up to `most` bursts that follow the one just served in its run and row; return how many.
+def serve(s: State, e: int, limit: int) -> None:
+    """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none.
 
-    The same steps as `serve` and `dram.access` take, with their state in registers; it stops at a refresh. The bank's
-    column commands follow the bus, so that `max(ready, t) + access` is `max(bus, t + access)`. A step is made of sums
-    and maxima: if one moves all it depends on by the same time, so does every further one, and many are taken as one.
+    A step from one burst to the next is made of sums and maxima of times. So where one has moved all times it depends
+    on by `step` cycles, every further one does, to the run's last, the row's end, or a refresh.
     """
+    at = ENGINES + e * ENGINE_WIDTH
     ring, outstanding, path = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING], s[PATH]
-    burst, access = s[dram.BURST], s[dram.ACCESS]
-    bank = dram.bank_of(s, s[at + ADDRESS] >> s[dram.ROW_SHIFT])
-    before, size = s[at + MOVED] - s[at + RUN] + s[at + ADDRESS], 1 << s[dram.BURST_SHIFT]
-    t, slot, last, bus, refresh = s[REQUEST + e], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE], s[bank + 2]
-    even, step, served = s[at + EVEN], s[at + STEP], 0
-    while served < most and t < limit and max(t, bus - access) < refresh:
-        moved_on = max(t + access, bus) + burst - bus
-        bus += moved_on
-        passes = max(bus, last + path)
+    size = 1 << s[dram.BURST_SHIFT]
+    t, bus, last, slot = s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT]
+    even, step, served = s[at + EVEN], s[at + STEP], s[at + ISSUED]
+    address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
+    while t < limit:
+        over, opened = dram.access(s, address, t, bus)
+        s[at + ACTIVATES] += opened
+        passes = max(over, last + path)
         even = even + 1 if passes - last == step else 1
         step = passes - last
-        last = passes
-        served += 1
-        s[ring + slot] = last
-        s[ring + outstanding + slot] = before + served * size
+        s[ring + slot] = passes
+        s[ring + outstanding + slot] = moved + max(0, address - run)
         slot = slot + 1 if slot + 1 < outstanding else 0
         after = max(t + 1, s[ring + slot])
-        steady = even > outstanding and moved_on == step and after - t == step
-        t = after
-        if steady and most - served >= outstanding:
-            ahead = max(t, bus - access)
-            jump = min(most - served, (limit - t + step - 1) // step, (refresh - ahead + step - 1) // step)
+        steady = even > outstanding and over - bus == step and after - t == step
+        t, bus, last = after, over, passes
+        served += 1
+        address += size
+        left -= 1
+        if left == 0:
+            if not _next_run(s, at):
+                t = NEVER
+                s[DONE + e] = last
+            address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
+        elif steady and left > outstanding:
+            jump = _even_bursts(s, address, left - 1, step, limit - t, max(t, bus - s[dram.ACCESS]))
             if jump >= outstanding:
-                t, bus, last, served, slot = t + jump * step, bus + jump * step, last + jump * step, served + jump, 0
+                t, bus, last, slot = t + jump * step, bus + jump * step, last + jump * step, 0
+                address, left, served = address + jump * size, left - jump, served + jump
+                s[dram.bank_of(s, (address - size) >> s[dram.ROW_SHIFT]) + 1] = bus - s[dram.ACCESS]
                 for k in range(outstanding):
-                    back = outstanding - 1 - k
-                    s[ring + k] = last - back * step
-                    s[ring + outstanding + k] = before + (served - back) * size
-    s[REQUEST + e], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE] = t, slot, last, bus
-    s[at + EVEN], s[at + STEP], s[bank + 1] = even, step, bus - access
-    return served
+                    s[ring + k] = last - (outstanding - 1 - k) * step
+                    s[ring + outstanding + k] = moved + address - run - (outstanding - k) * size
+    s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT] = t, bus, last, slot
+    s[at + EVEN], s[at + STEP], s[at + ISSUED], s[at + ADDRESS], s[at + LEFT] = even, step, served, address, left
+
+
+@kernel
+def _even_bursts(s: State, address: int, left: int, step: int, time: int, first: int) -> int:
+    """Return how many bursts from `address` on, `step` cycles apart, are of one run and row, before `time` and a refresh.
+
+    `first` is when the first one's command could go out; 0 where it lies in another row than the burst before.
+    """
+    place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
+    if place == 0:
+        return 0
+    refresh = s[dram.bank_of(s, address >> s[dram.ROW_SHIFT]) + 2]
+    return min(left, s[dram.ROW_BURSTS] - place, -(-time // step), -(-(refresh - first) // step))
 
 
 @kernel

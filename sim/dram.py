@@ -39,10 +39,9 @@ ACCESS = 5
 REFRESH_INTERVAL = 6
 REFRESH = 7
 BURST_SHIFT = 8
-ROW_BURSTS = 11
-# State and counters.
-BUS_FREE = 9
-ACTIVATES = 10
+ROW_BURSTS = 9
+# State.
+BUS_FREE = 10
 # Per bank: the open row (-1: none), the cycle of its next command, the next refresh it has not yet seen.
 BANKS_AT = 16
 BANK_WIDTH = 4
@@ -81,8 +80,11 @@ def bank_of(s: State, line: int) -> int:
 
 
 @kernel
-def access(s: State, address: int, t: int) -> int:
-    """Serve the request for the burst at `address` made at cycle `t`; return the cycle at which its data are over."""
+def access(s: State, address: int, t: int, bus: int) -> tuple[int, int]:
+    """Serve the request for the burst at `address` made at cycle `t`, where the bus is free from cycle `bus` on.
+
+    Return the cycle at which its data are over, from which on the bus is free again, and how many rows it opened (0, 1).
+    """
     line = address >> s[ROW_SHIFT]
     row = line >> s[BANK_BITS]
     bank = bank_of(s, line)
@@ -92,13 +94,13 @@ def access(s: State, address: int, t: int) -> int:
         s[bank] = -1
         s[bank + 2] = since + s[REFRESH_INTERVAL]
         t0 = max(t0, since + s[REFRESH])
+    opened = 0
     if s[bank] != row:
         if s[bank] >= 0:
             t0 += s[PRECHARGE]
         t0 += s[ACTIVATE]
-        s[ACTIVATES] += 1
+        opened = 1
         s[bank] = row
-    data = max(t0 + s[ACCESS], s[BUS_FREE])
-    s[BUS_FREE] = data + s[BURST]
-    s[bank + 1] = data - s[ACCESS] + s[BURST]
-    return data + s[BURST]  # type: ignore[no-any-return]
+    over = max(t0 + s[ACCESS], bus) + s[BURST]
+    s[bank + 1] = over - s[ACCESS]
+    return over, opened
