@@ -27,7 +27,7 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.sim import dram
 from accelc.sim.dram import State
-from accelc.sim.jit import kernel
+from accelc.sim.jit import step
 
 NEVER = 1 << 62
 LOAD, STORE, MAC, VECTOR, HOST = range(5)
@@ -64,7 +64,7 @@ MOVE_FIELDS = TOTAL - ORIGIN + 1
 RINGS_AT = ENGINES + 2 * ENGINE_WIDTH
 
 
-@kernel
+@step
 def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -> None:
     """Start the transfer of instruction `i`, whose MOVE_FIELDS parameters begin at `column`, on engine `e`."""
     at = ENGINES + e * ENGINE_WIDTH
@@ -84,13 +84,13 @@ def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -
     s[REQUEST + e] = s[NOW] + s[ISSUE]
 
 
-@kernel
+@step
 def banks_of(first: int, end: int, bank_bytes: int) -> int:
     """Return the bit mask of the banks that hold the bytes first to end - 1."""
     return (2 << ((end - 1) // bank_bytes)) - (1 << (first // bank_bytes))
 
 
-@kernel
+@step
 def _begin_run(s: State, at: int) -> None:
     shift = s[dram.BURST_SHIFT]
     address = s[at + ORIGIN] + s[at + Y] * s[at + ROW] + s[at + X] * s[at + COL]
@@ -100,7 +100,7 @@ def _begin_run(s: State, at: int) -> None:
     s[at + LEFT] = ((address + s[at + BYTES] - 1) >> shift) - first + 1
 
 
-@kernel
+@step
 def _next_run(s: State, at: int) -> bool:
     """Go on to the next run of the transfer; say whether there is one."""
     s[at + MOVED] += s[at + BYTES]
@@ -114,7 +114,7 @@ def _next_run(s: State, at: int) -> bool:
     return True
 
 
-@kernel
+@step
 def serve(s: State, e: int, limit: int) -> None:
     """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none.
 
@@ -160,7 +160,7 @@ def serve(s: State, e: int, limit: int) -> None:
     s[at + EVEN], s[at + STEP], s[at + ISSUED], s[at + ADDRESS], s[at + LEFT] = even, step, served, address, left
 
 
-@kernel
+@step
 def _even_bursts(s: State, address: int, left: int, step: int, time: int, first: int) -> int:
     """Return how many bursts from `address` on, `step` cycles apart, are of one run and row, before `time` and a refresh.
 
@@ -173,14 +173,14 @@ def _even_bursts(s: State, address: int, left: int, step: int, time: int, first:
     return min(left, s[dram.ROW_BURSTS] - place, -(-time // step), -(-(refresh - first) // step))
 
 
-@kernel
+@step
 def can_steal(s: State, e: int) -> bool:
     """Say whether bursts of engine `e`'s transfer may reach a bank with no free port."""
     at = ENGINES + e * ENGINE_WIDTH
     return s[RUNNING + e] >= 0 and (s[at + BANKS] & s[FULL + s[at + BUFFER]]) != 0  # type: ignore[no-any-return]
 
 
-@kernel
+@step
 def steal(s: State, e: int, last: int) -> bool:
     """Let the bursts of engine `e` that pass after now, up to cycle `last`, steal; say whether an instruction ends later.
 
@@ -201,7 +201,7 @@ def steal(s: State, e: int, last: int) -> bool:
     return changed
 
 
-@kernel
+@step
 def _pass_port(s: State, at: int, moved: int) -> bool:
     """Let a burst steal its port if its bank has none free; say whether it did."""
     buffer = s[at + BUFFER]
@@ -216,7 +216,7 @@ def _pass_port(s: State, at: int, moved: int) -> bool:
     return True
 
 
-@kernel
+@step
 def update_full(s: State) -> None:
     """Note which banks have no free port now that a MAC or VECTOR instruction started or completed."""
     for b in range(3):

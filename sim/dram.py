@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.errors import ChipError
-from accelc.sim.jit import kernel
+from accelc.sim.jit import step
 
 State = npt.NDArray[np.int64]
 
@@ -72,14 +72,14 @@ def set_up(state: State, c: Timing) -> None:
     banks[:, 2] = c.dram_refresh_interval_cycles
 
 
-@kernel
+@step
 def bank_of(s: State, line: int) -> int:
     """Return where the state of a line's bank begins."""
     bits = s[BANK_BITS]
     return BANKS_AT + BANK_WIDTH * ((line ^ (line >> bits)) & ((1 << bits) - 1))  # type: ignore[no-any-return]
 
 
-@kernel
+@step
 def access(s: State, address: int, t: int, bus: int) -> tuple[int, int]:
     """Serve the request for the burst at `address` made at cycle `t`, where the bus is free from cycle `bus` on.
 

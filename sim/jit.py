@@ -43,6 +43,12 @@ def kernel(function: F) -> F:
     return made
 
 
+def step(function: F) -> F:
+    """Compile like `kernel` a function that makes no array: it counts no references, which would cost more than it does."""
+    made: F = numba.njit(_nrt=False, **OPTIONS)(function)
+    return made
+
+
 @functools.cache
 def _kernel(function: Callable[..., Any]) -> Any:
     return numba.njit(**OPTIONS)(_linked(function))

@@ -37,7 +37,7 @@ from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_dataflows
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, LOAD, MAC, NEVER, NOW, PORTS, REQUEST, RUNNING, STOLEN, STORE, VECTOR
-from accelc.sim.jit import entry, kernel
+from accelc.sim.jit import entry, step
 from accelc.sim.transfers import moves
 
 Ints = npt.NDArray[np.int64]
@@ -239,7 +239,7 @@ def _run(s: Ints, table: Ints) -> None:
         _start_all(s, table)
 
 
-@kernel
+@step
 def _serve_until_done(s: Ints) -> None:
     """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
     watched = dma.can_steal(s, LOAD), dma.can_steal(s, STORE)
@@ -260,7 +260,7 @@ def _serve_until_done(s: Ints) -> None:
         dma.serve(s, e, limit)
 
 
-@kernel
+@step
 def _earliest(s: Ints) -> int:
     """Return the queue whose instruction completes first; of several in one cycle the first in order."""
     best = 0
@@ -270,14 +270,14 @@ def _earliest(s: Ints) -> int:
     return best
 
 
-@kernel
+@step
 def _start_all(s: Ints, table: Ints) -> None:
     for q in range(QUEUES):
         if s[RUNNING + q] < 0 and s[HEAD + q] >= 0 and _is_ready(s, table, q) and not _is_blocked(s, table, q):
             _start(s, table, q)
 
 
-@kernel
+@step
 def _is_ready(s: Ints, table: Ints, q: int) -> bool:
     """Say whether all that queue q's next instruction waits for is complete, and note since when and by whom."""
     i = s[HEAD + q]
@@ -297,7 +297,7 @@ def _is_ready(s: Ints, table: Ints, q: int) -> bool:
     return True
 
 
-@kernel
+@step
 def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
     """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
     if q != MAC and q != VECTOR:
@@ -310,7 +310,7 @@ def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
     return common != 0
 
 
-@kernel
+@step
 def _start(s: Ints, table: Ints, q: int) -> None:
     i = s[HEAD + q]
     s[RUNNING + q] = i
@@ -328,7 +328,7 @@ def _start(s: Ints, table: Ints, q: int) -> None:
         dma.update_full(s)
 
 
-@kernel
+@step
 def _complete(s: Ints, table: Ints, q: int) -> None:
     i = s[RUNNING + q]
     table[i, END] = s[NOW]
