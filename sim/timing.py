@@ -95,8 +95,8 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     words = program.words
     queue = decode_queues(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
-        raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
+    if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
+        raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
     rows = program.rows
     check_dataflows(program, opcodes, rows, chip)
     parts = np.zeros((len(words), 3), np.int64)
@@ -154,17 +154,23 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
 
 def needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
-    needs = np.full(waits.shape, NOBODY, np.int64)
-    halts = opcodes == by_name("halt").opcode
-    for q in Queue:
-        members = np.flatnonzero(queue == q)
-        count = waits[:, q].copy()
-        if q is not Queue.HOST:
-            count[halts] = len(members)
-        reachable = (count > 0) & (count <= len(members))
-        needs[reachable, q] = members[count[reachable] - 1]
-        needs[count > len(members), q] = NEVER
-    return needs
+    found = np.full(waits.shape, NOBODY, np.int64)
+    _find_needs(waits, queue, opcodes == by_name("halt").opcode, found)
+    return found
+
+
+@entry
+def _find_needs(waits: Ints, queue: Ints, halts: npt.NDArray[np.bool_], found: Ints) -> None:
+    members = np.zeros((QUEUES, len(queue)), np.int64)
+    known = np.zeros(QUEUES, np.int64)
+    for i in range(len(queue)):
+        members[queue[i], known[queue[i]]] = i
+        known[queue[i]] += 1
+    for i in range(len(queue)):
+        for q in range(QUEUES):
+            count = known[q] if halts[i] and q != dma.HOST else waits[i, q]
+            if count > 0:
+                found[i, q] = members[q, count - 1] if count <= known[q] else NEVER
 
 
 def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
@@ -178,29 +184,46 @@ def check_ranges(opcodes: Ints, touched: Ints, program: Program, chip: Chip) -> 
     """Raise MachineError for the first instruction that reaches outside a memory."""
     c = chip.timing
     sizes = np.array([program.dram_bytes, c.act_bytes, c.wgt_bytes, c.acc_bytes // 4], np.int64)
-    space, first, end = touched[:, :, 0], touched[:, :, 1], touched[:, :, 2]
-    outside = (space >= 0) & ((first < 0) | (end > sizes[space]))
-    for i, k in np.argwhere(outside)[:1].tolist():
-        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space[i, k]]
+    i, k = _first_outside(touched, sizes)
+    if i >= 0:
+        space, first, end, _ = touched[i, k].tolist()
+        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space]
         raise MachineError(
-            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first[i, k]}:{end[i, k]}]; "
-            f"{name} has {sizes[space[i, k]]} {unit}"
+            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first}:{end}]; "
+            f"{name} has {sizes[space]} {unit}"
         )
+
+
+@entry
+def _first_outside(touched: Ints, sizes: Ints) -> tuple[int, int]:
+    """Return the instruction and the number of the first range that leaves its memory, or -1, -1."""
+    for i in range(touched.shape[0]):
+        for k in range(touched.shape[1]):
+            space = touched[i, k, 0]
+            if space >= 0 and (touched[i, k, 1] < 0 or touched[i, k, 2] > sizes[space]):
+                return i, k
+    return -1, -1
 
 
 def _held(touched: Ints, chip: Chip) -> Ints:
     """Return [count, 3] bit masks of the banks an instruction touches: act or unified, wgt, acc."""
     c = chip.timing
     held = np.zeros((len(touched), 3), np.int64)
-    sizes = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
-    for space, (bytes_, banks, unit) in enumerate(sizes, start=1):
-        for k in range(touched.shape[1]):
-            here = touched[:, k, 0] == space
-            low = touched[:, k, 1] * unit // (bytes_ // banks)
-            high = (touched[:, k, 2] * unit - 1) // (bytes_ // banks)
-            mask = (np.int64(2) << np.where(here, high, 0)) - (np.int64(1) << np.where(here, low, 0))
-            held[:, buffer_of(space, chip)] |= np.where(here, mask, 0)
+    banks = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
+    # Per space from act on: the buffer, a bank's bytes, the bytes of a unit.
+    places = [(buffer_of(space, chip), bytes_ // n, unit) for space, (bytes_, n, unit) in enumerate(banks, start=1)]
+    _hold(touched, np.array(places, np.int64), held)
     return held
+
+
+@entry
+def _hold(touched: Ints, places: Ints, held: Ints) -> None:
+    for i in range(touched.shape[0]):
+        for k in range(touched.shape[1]):
+            space, first, end = touched[i, k, 0], touched[i, k, 1], touched[i, k, 2]
+            if space > 0:
+                buffer, size, unit = places[space - 1]
+                held[i, buffer] |= dma.banks_of(first * unit, end * unit, size)
 
 
 def buffer_of(space: int, chip: Chip) -> int:
