@@ -118,8 +118,8 @@ def _next_run(s: State, at: int) -> bool:
 def serve(s: State, e: int, limit: int) -> None:
     """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none.
 
-    A step from one burst to the next is made of sums and maxima of times. So where one has moved all times it depends
-    on by `step` cycles, every further one does, to the run's last, the row's end, or a refresh.
+    The step from one row hit to the next is made of sums and maxima of times. So where it has moved all times that it
+    depends on by `step` cycles, every further one does, up to the run's last burst, the row's end, or a refresh.
     """
     at = ENGINES + e * ENGINE_WIDTH
     ring, outstanding, path = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING], s[PATH]
@@ -137,7 +137,7 @@ def serve(s: State, e: int, limit: int) -> None:
         s[ring + outstanding + slot] = moved + max(0, address - run)
         slot = slot + 1 if slot + 1 < outstanding else 0
         after = max(t + 1, s[ring + slot])
-        steady = even > outstanding and over - bus == step and after - t == step
+        steady = not opened and even > outstanding and over - bus == step and after - t == step
         t, bus, last = after, over, passes
         served += 1
         address += size
@@ -162,15 +162,15 @@ def serve(s: State, e: int, limit: int) -> None:
 
 @step
 def _even_bursts(s: State, address: int, left: int, step: int, time: int, first: int) -> int:
-    """Return how many bursts from `address` on, `step` cycles apart, are of one run and row, before `time` and a refresh.
+    """Return how many of `left` bursts, `step` cycles apart, hit their row and are asked for within `time` cycles.
 
-    `first` is when the first one's command could go out; 0 where it lies in another row than the burst before.
+    The first one's command goes out at `first`, and a refresh ends the hits. 0 if another row begins at `address`.
     """
     place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
     if place == 0:
         return 0
     refresh = s[dram.bank_of(s, address >> s[dram.ROW_SHIFT]) + 2]
-    return min(left, s[dram.ROW_BURSTS] - place, -(-time // step), -(-(refresh - first) // step))
+    return min(left, s[dram.ROW_BURSTS] - place, -(-time // step), -(-(refresh - first) // step))  # type: ignore[no-any-return]
 
 
 @step
@@ -182,10 +182,7 @@ def can_steal(s: State, e: int) -> bool:
 
 @step
 def steal(s: State, e: int, last: int) -> bool:
-    """Let the bursts of engine `e` that pass after now, up to cycle `last`, steal; say whether an instruction ends later.
-
-    They steal only from banks that have no free port.
-    """
+    """Let the bursts of engine `e` that pass after now, up to cycle `last`, steal ports; say whether any did."""
     at = ENGINES + e * ENGINE_WIDTH
     ring, outstanding = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING]
     changed = False

@@ -83,7 +83,7 @@ def bank_of(s: State, line: int) -> int:
 def access(s: State, address: int, t: int, bus: int) -> tuple[int, int]:
     """Serve the request for the burst at `address` made at cycle `t`, where the bus is free from cycle `bus` on.
 
-    Return the cycle at which its data are over, from which on the bus is free again, and how many rows it opened (0, 1).
+    Return the cycle at which its data are over and the bus is free again, and how many rows it opened (0 or 1).
     """
     line = address >> s[ROW_SHIFT]
     row = line >> s[BANK_BITS]

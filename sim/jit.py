@@ -44,8 +44,12 @@ def kernel(function: F) -> F:
 
 
 def step(function: F) -> F:
-    """Compile like `kernel` a function that makes no array: it counts no references, which would cost more than it does."""
-    made: F = numba.njit(_nrt=False, **OPTIONS)(function)
+    """Compile like `kernel`, but count no references, which may cost more than a small function does.
+
+    The function makes no array, nor a part of one, and keeps none.
+    """
+    options: dict[str, Any] = {"_nrt": False, **OPTIONS}
+    made: F = numba.njit(**options)(function)
     return made
 
 

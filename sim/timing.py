@@ -36,7 +36,7 @@ from accelc.program import Program
 from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_dataflows
 from accelc.sim.deadlock import explain
-from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, LOAD, MAC, NEVER, NOW, PORTS, REQUEST, RUNNING, STOLEN, STORE, VECTOR
+from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, LOAD, MAC, NEVER, NOW, REQUEST, RUNNING, STOLEN, STORE, VECTOR
 from accelc.sim.jit import entry, step
 from accelc.sim.transfers import moves
 
@@ -328,7 +328,7 @@ def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
     other = HOLD + 4 * (VECTOR - q)
     common = 0
     for b in range(3):
-        if s[PORTS + b] == 1:
+        if s[dma.PORTS + b] == 1:
             common |= table[s[HEAD + q], HELD + b] & s[other + b]
     return common != 0
 
