@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
-from accelc.energy import activity as act
 from accelc.energy import Prices, prices_of
+from accelc.energy import activity as act
 from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
