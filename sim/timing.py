@@ -2,11 +2,12 @@
 
 The rules; those of the DMA engines are in `dma`, those of the DRAM in `dram`:
 
-* The queues LOAD, STORE, MAC, VECTOR and HOST each run one instruction at a time, in program order. An instruction
-  starts as soon as the one before it in its queue is complete and, for each queue q, `wait[q]` instructions of q are.
+* The queues LOAD, STORE, MAC and VECTOR of each core, HOST and SYNC each run one instruction at a time, in program
+  order. An instruction starts as soon as the one before it in its queue is complete and, for each queue q of its core,
+  HOST and SYNC, `wait[q]` instructions of q are.
 * A MAC or VECTOR instruction takes the sum of its `cycles` clause: compute, fill/drain and weight load.
 * A host call takes its stated seconds times the clock, rounded up. `halt` takes no time and waits for every instruction
-  of the other queues.
+  of the other queues, `sync` takes none and waits for every instruction before it in the program.
 * A buffer has `banks` equal contiguous ranges with `ports` ports each; in a unified scratchpad act and wgt share them.
   A MAC or VECTOR instruction holds a port of every bank its `touches` ranges reach, from start to end (once, however
   many of its operands lie there), and waits while another holds the last port: with one port, MAC and VECTOR
@@ -14,7 +15,7 @@ The rules; those of the DMA engines are in `dma`, those of the DRAM in `dram`:
 * Bursts of the DMA engines steal from those instructions where no port is left (see `dma`); they do not steal from each
   other.
 * What happens in one cycle is taken in this order: bursts pass, instructions complete, instructions start, the DMA
-  engines ask for bursts; within each, LOAD, STORE, MAC, VECTOR, HOST.
+  engines ask for bursts; within each, core by core LOAD, STORE, MAC, VECTOR, then HOST, SYNC.
 
 Example: a load of 64 aligned bytes on a chip with issue 16, activate 18, access 18 and burst 5 asks for its burst at
 16; the bank has no open row, so the column command goes out at 34, the data start at 52, and the load ends at 57.
@@ -31,24 +32,43 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, by_name
-from accelc.isa.encoding import decode_queues, decode_waits
+from accelc.isa.encoding import decode_cores, decode_queues, decode_waits
 from accelc.program import Program
 from accelc.sim import clauses, dma, dram
-from accelc.sim.bounds import check_dataflows
+from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.deadlock import explain
-from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, MAC, NEVER, NOW, PASS, PORTS, REQUEST, RUNNING, STOLEN, VECTOR
+from accelc.sim.dma import (
+    BEGAN,
+    DONE,
+    HEAD,
+    HOLD,
+    HOLD_WIDTH,
+    LAST,
+    MAC,
+    NEVER,
+    NOW,
+    PASS,
+    PORTS,
+    REQUEST,
+    RUNNING,
+    STOLEN,
+    UNITS,
+    VECTOR,
+)
 from accelc.sim.jit import entry, kernel
 from accelc.sim.transfers import moves
+from accelc.sim.units import fences, unit_count, unit_numbers, units_of
 
 Ints = npt.NDArray[np.int64]
 
 QUEUES = len(Queue)
 NOBODY = -1  # in a NEED column: no instruction to wait for
-# Columns of the table of instructions: what is given ...
-NEXT, DURATION, NEED, HELD, MOVE = 0, 1, 2, 7, 10
+# Columns of the table of instructions: what is given (FENCE: it waits for every instruction before that index) ...
+NEXT, DURATION, NEED, FENCE, HELD, MOVE = 0, 1, 2, 8, 9, 12
 # ... and what comes out; END is -1 until the instruction is complete.
-START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ROW_HITS, ACTIVATES = range(20, 28)
-WIDTH = 28
+START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ROW_HITS, ACTIVATES = range(22, 30)
+WIDTH = 30
+assert NEED + QUEUES == FENCE
 assert MOVE + dma.MOVE_FIELDS == START
 
 
@@ -64,6 +84,7 @@ class Timeline:
 
     cycles: int
     queue: Ints
+    core: Ints
     start: Ints
     end: Ints
     ready: Ints
@@ -93,36 +114,40 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
     """
     words = program.words
-    queue = decode_queues(words)
+    queue, core = decode_queues(words), decode_cores(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
     if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
         raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
     rows = program.rows
     check_dataflows(program, opcodes, rows, chip)
+    check_cores(program, core, chip)
     parts = np.zeros((len(words), 3), np.int64)
     clauses.cycles(opcodes, rows, chip.timing, parts)
     if measured is not None:
         parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
     table = np.zeros((len(words), WIDTH), np.int64)
     table[:, DURATION] = parts.sum(axis=1) + _host_cycles(program, chip, opcodes, rows)
-    table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), queue, opcodes)
+    units = units_of(queue, core, chip.cores)
+    table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), units, core, chip.cores)
+    table[:, FENCE] = fences(opcodes)
     touched = touched_ranges(opcodes, rows)
     check_ranges(opcodes, touched, program, chip)
     table[:, HELD : HELD + 3] = _held(touched, chip)
     table[:, MOVE : MOVE + dma.MOVE_FIELDS] = moves(opcodes, rows, touched, chip)
     table[:, [START, END, READY, BLOCKER]] = -1
-    state = _state(chip, table, queue)
+    state = _state(chip, table, units)
     _run(state, table)
     if (table[:, END] < 0).any():
-        raise MachineError(explain(opcodes, queue, decode_waits(words), table[:, END], int(state[NOW])))
-    return _timeline(table, queue, parts, chip)
+        raise MachineError(explain(program.words, chip.cores, table[:, END] >= 0, int(state[NOW])))
+    return _timeline(table, (queue, core), parts, chip)
 
 
-def _timeline(table: Ints, queue: Ints, parts: Ints, chip: Chip) -> Timeline:
+def _timeline(table: Ints, place: tuple[Ints, Ints], parts: Ints, chip: Chip) -> Timeline:
     column = {name: np.ascontiguousarray(table[:, k]) for name, k in _RESULTS.items()}
     return Timeline(
         cycles=int(table[:, END].max(initial=0)),
-        queue=queue,
+        queue=place[0],
+        core=place[1],
         parts=parts,
         requested_bytes=table[:, MOVE + dma.MOVE_FIELDS - 1].copy(),
         dram_bytes=table[:, BURSTS] * chip.timing.dram_burst_bytes,
@@ -152,18 +177,16 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
     return cycles
 
 
-def needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
+def needs(waits: Ints, units: Ints, core: Ints, cores: int) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
     needs = np.full(waits.shape, NOBODY, np.int64)
-    halts = opcodes == by_name("halt").opcode
     for q in Queue:
-        members = np.flatnonzero(queue == q)
-        count = waits[:, q].copy()
-        if q is not Queue.HOST:
-            count[halts] = len(members)
-        reachable = (count > 0) & (count <= len(members))
-        needs[reachable, q] = members[count[reachable] - 1]
-        needs[count > len(members), q] = NEVER
+        for k, unit in enumerate(unit_numbers(q, cores)):
+            members = np.flatnonzero(units == unit)
+            count = np.where(core == k, waits[:, q], 0) if q.of_core else waits[:, q]
+            reachable = (count > 0) & (count <= len(members))
+            needs[reachable, q] = members[count[reachable] - 1]
+            needs[count > len(members), q] = NEVER
     return needs
 
 
@@ -208,17 +231,17 @@ def buffer_of(space: int, chip: Chip) -> int:
     return 0 if space == 2 and chip.timing.unified else space - 1
 
 
-def _state(chip: Chip, table: Ints, queue: Ints) -> Ints:
+def _state(chip: Chip, table: Ints, units: Ints) -> Ints:
     """Return the state at cycle 0, and link the instructions of each queue in the table's NEXT column."""
     c = chip.timing
-    state = np.zeros(dma.RINGS_AT + 4 * c.dma_outstanding, np.int64)
+    state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
     dram.set_up(state, c)
     dma.set_up(state, chip)
     table[:, NEXT] = -1
-    for q in Queue:
-        members = np.flatnonzero(queue == q)
+    for unit in range(unit_count(c.cores)):
+        members = np.flatnonzero(units == unit)
         table[members[:-1], NEXT] = members[1:]
-        state[HEAD + q] = members[0] if len(members) else -1
+        state[HEAD + unit] = members[0] if len(members) else -1
     return state
 
 
@@ -228,28 +251,36 @@ def _run(s: Ints, table: Ints) -> None:
     changed = True
     while True:
         k = _earliest(s)
-        if changed and not (k < REQUEST - PASS and s[PASS + k] == s[NOW]):
+        if changed and not (k < REQUEST and s[k] == s[NOW]):
             changed = False
             _start_all(s, table)
             continue
-        if s[PASS + k] == NEVER:
+        if s[k] == NEVER:
             return
-        s[NOW] = s[PASS + k]
-        if k >= REQUEST - PASS:
-            _request(s, k - (REQUEST - PASS))
-        elif k < DONE - PASS:
-            dma.pass_port(s, k)
+        s[NOW] = s[k]
+        if k >= REQUEST:
+            _request(s, k - REQUEST)
+        elif k < DONE:
+            dma.pass_port(s, k - PASS)
         else:
-            _complete(s, table, k - (DONE - PASS))
+            _complete(s, table, k - DONE)
             changed = True
 
 
 @kernel
 def _earliest(s: Ints) -> int:
     """Return the event that comes next; of several in one cycle the first in the order of `dma`'s list."""
-    best = 0
-    for k in range(1, dma.EVENTS_END - PASS):
-        if s[PASS + k] < s[PASS + best]:
+    units = s[UNITS]
+    engines = (units - 2) >> 1
+    best = PASS
+    for k in range(PASS + 1, PASS + engines):
+        if s[k] < s[best]:
+            best = k
+    for k in range(DONE, DONE + units):
+        if s[k] < s[best]:
+            best = k
+    for k in range(REQUEST, REQUEST + engines):
+        if s[k] < s[best]:
             best = k
     return best
 
@@ -258,7 +289,7 @@ def _earliest(s: Ints) -> int:
 def _request(s: Ints, e: int) -> None:
     """Serve engine `e`'s request, and those that follow before anything else happens."""
     dma.request(s, e)
-    if dma.any_full(s):
+    if dma.any_full(s, e >> 1):
         return
     until = _next_but(s, REQUEST + e)
     dma.stream(s, e, until)
@@ -271,25 +302,31 @@ def _request(s: Ints, e: int) -> None:
 @kernel
 def _next_but(s: Ints, event: int) -> int:
     """Return the cycle of the next event other than `event`."""
+    units = s[UNITS]
+    engines = (units - 2) >> 1
     soonest = NEVER
-    for k in range(PASS, dma.EVENTS_END):
-        if k != event and s[k] < soonest:
-            soonest = s[k]
+    for k in range(PASS, PASS + engines):
+        soonest = min(soonest, s[k])
+    for k in range(DONE, DONE + units):
+        soonest = min(soonest, s[k])
+    for k in range(REQUEST, REQUEST + engines):
+        if k != event:
+            soonest = min(soonest, s[k])
     return soonest
 
 
 @kernel
 def _start_all(s: Ints, table: Ints) -> None:
-    for q in range(QUEUES):
-        if s[RUNNING + q] < 0 and s[HEAD + q] >= 0 and _is_ready(s, table, q) and not _is_blocked(s, table, q):
-            _start(s, table, q)
+    for u in range(s[UNITS]):
+        if s[RUNNING + u] < 0 and s[HEAD + u] >= 0 and _is_ready(s, table, u) and not _is_blocked(s, table, u):
+            _start(s, table, u)
 
 
 @kernel
-def _is_ready(s: Ints, table: Ints, q: int) -> bool:
-    """Say whether all that queue q's next instruction waits for is complete, and note since when and by whom."""
-    i = s[HEAD + q]
-    blocker = s[LAST + q]
+def _is_ready(s: Ints, table: Ints, u: int) -> bool:
+    """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
+    i = s[HEAD + u]
+    blocker = s[LAST + u]
     ready = table[blocker, END] if blocker >= 0 else 0
     for r in range(QUEUES):
         j = table[i, NEED + r]
@@ -300,57 +337,73 @@ def _is_ready(s: Ints, table: Ints, q: int) -> bool:
         if table[j, END] >= ready:
             ready = table[j, END]
             blocker = j
+    for r in range(s[UNITS] if table[i, FENCE] > 0 else 0):
+        if r == u:
+            continue
+        if 0 <= s[RUNNING + r] < table[i, FENCE] or 0 <= s[HEAD + r] < table[i, FENCE]:
+            return False
+        # The queue that completes last has not gone on yet; of one that ran ahead, the time does not matter.
+        j = s[LAST + r]
+        if 0 <= j < table[i, FENCE] and table[j, END] >= ready:
+            ready = table[j, END]
+            blocker = j
     table[i, READY] = ready
     table[i, BLOCKER] = blocker
     return True
 
 
 @kernel
-def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
+def _is_blocked(s: Ints, table: Ints, u: int) -> bool:
     """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
-    if q != MAC and q != VECTOR:
+    q = u & 3
+    if q < MAC or u >= s[UNITS] - 2:
         return False
-    other = HOLD + 4 * (VECTOR - q)
+    other = HOLD + HOLD_WIDTH * (u >> 2) + 4 * (VECTOR - q)
     common = 0
     for b in range(3):
         if s[PORTS + b] == 1:
-            common |= table[s[HEAD + q], HELD + b] & s[other + b]
+            common |= table[s[HEAD + u], HELD + b] & s[other + b]
     return common != 0
 
 
 @kernel
-def _start(s: Ints, table: Ints, q: int) -> None:
-    i = s[HEAD + q]
-    s[RUNNING + q] = i
-    s[HEAD + q] = table[i, NEXT]
-    s[BEGAN + q] = s[NOW]
-    s[STOLEN + q] = 0
+def _start(s: Ints, table: Ints, u: int) -> None:
+    i = s[HEAD + u]
+    s[RUNNING + u] = i
+    s[HEAD + u] = table[i, NEXT]
+    s[BEGAN + u] = s[NOW]
+    s[STOLEN + u] = 0
     table[i, START] = s[NOW]
-    if q < MAC:
-        dma.begin(s, table, i, MOVE, q)
-        return
-    s[DONE + q] = s[NOW] + table[i, DURATION]
-    if q != dma.HOST:
+    core, q = u >> 2, u & 3
+    if u >= s[UNITS] - 2:
+        s[DONE + u] = s[NOW] + table[i, DURATION]
+    elif q < MAC:
+        dma.begin(s, table, i, MOVE, 2 * core + q)
+    else:
+        s[DONE + u] = s[NOW] + table[i, DURATION]
         for b in range(3):
-            s[HOLD + 4 * (q - MAC) + b] = table[i, HELD + b]
-        dma.update_full(s)
+            s[HOLD + HOLD_WIDTH * core + 4 * (q - MAC) + b] = table[i, HELD + b]
+        dma.update_full(s, core)
 
 
 @kernel
-def _complete(s: Ints, table: Ints, q: int) -> None:
-    i = s[RUNNING + q]
+def _complete(s: Ints, table: Ints, u: int) -> None:
+    i = s[RUNNING + u]
     table[i, END] = s[NOW]
-    s[RUNNING + q] = -1
-    s[LAST + q] = i
-    s[DONE + q] = NEVER
+    s[RUNNING + u] = -1
+    s[LAST + u] = i
+    s[DONE + u] = NEVER
+    core, q = u >> 2, u & 3
+    if u >= s[UNITS] - 2:
+        return
     if q < MAC:
-        at = dma.ENGINES + q * dma.ENGINE_WIDTH
+        at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
         table[i, BURSTS] = s[at + dma.ISSUED]
         table[i, ROW_HITS] = s[at + dma.HITS]
         table[i, ACTIVATES] = s[at + dma.ACTIVATES]
-        s[PASS + q] = NEVER
-    elif q != dma.HOST:
-        table[i, CYCLES_STOLEN] = s[STOLEN + q]
-        for b in range(3):
-            s[HOLD + 4 * (q - MAC) + b] = 0
-        dma.update_full(s)
+        s[PASS + 2 * core + q] = NEVER
+        return
+    table[i, CYCLES_STOLEN] = s[STOLEN + u]
+    for b in range(3):
+        s[HOLD + HOLD_WIDTH * core + 4 * (q - MAC) + b] = 0
+    dma.update_full(s, core)

@@ -10,6 +10,7 @@ from accelc.errors import MappingError
 from accelc.graph import Graph
 from accelc.schedule.geometry import GRANULE, Geometry
 from accelc.schedule.mapping import FREE, Mapping, Pin, near, toml_value
+from accelc.schedule.split import splits
 from accelc.schedule.stages import Stage
 
 SAYING_NO = ("hold", "hold_weights", "abreast", "cut")  # keys whose `false` is true of any layer
@@ -82,8 +83,18 @@ def broken(pin: Pin, g: Geometry, chip: Chip) -> Iterator[tuple[str, str]]:
     yield from _broken_depth(pin, g)
     if pin.dataflow is not None and pin.dataflow not in chip.array.dataflows:
         yield "dataflow", f"chip '{chip.name}' offers {', '.join(chip.array.dataflows)}"
+    if pin.split is not None and pin.split not in dict(splits(g, chip)):
+        yield "split", _no_split(g, chip)
     if pin.slots == 1 and not g.one_output:
         yield "slots", "its steps need two slots of the output; 2 would work"
+
+
+def _no_split(g: Geometry, chip: Chip) -> str:
+    """Return why a stage cannot be shared out in some way."""
+    if chip.cores == 1:
+        return f"chip '{chip.name}' has one core"
+    ways = ", ".join(f'"{kind}"' for kind in dict(splits(g, chip)))
+    return f"the stage can be shared out by {ways}"
 
 
 def _broken_channels(pin: Pin, g: Geometry) -> Iterator[tuple[str, str]]:
@@ -91,7 +102,7 @@ def _broken_channels(pin: Pin, g: Geometry) -> Iterator[tuple[str, str]]:
         return
     if g.whole_channels and pin.channels != g.mid[2]:
         yield "channels", f"a step over all channels needs the {g.mid[2]} of them in one tile"
-    if grouped(g) and pin.channels > g.group_out and pin.channels % g.group_out:
+    if g.grouped and pin.channels > g.group_out and pin.channels % g.group_out:
         yield "channels", f"several groups at a time take a multiple of the {g.group_out} channels of a group"
 
 
@@ -114,11 +125,6 @@ def cuts_depth(g: Geometry) -> bool:
     return g.has_head and not g.depthwise
 
 
-def grouped(g: Geometry) -> bool:
-    """Return whether blocks of output channels are made of groups."""
-    return cuts_depth(g) and g.groups > 1
-
-
 def fitted(pin: Pin, g: Geometry, chip: Chip) -> Pin:
     """Return a default as a stage can follow it: extents cut to those there are, what has no meaning left out."""
     if pin == FREE:
@@ -126,7 +132,7 @@ def fitted(pin: Pin, g: Geometry, chip: Chip) -> Pin:
     most = {"rows": g.out[0], "cols": g.out[1], "channels": g.mid[2], "depth": g.group_in}
     most["kernel_rows"] = g.conv[0].kernel
     pin = replace(pin, **{key: min(getattr(pin, key), most[key]) for key in most if getattr(pin, key) is not None})
-    if grouped(g) and pin.channels is not None and pin.channels > g.group_out:
+    if g.grouped and pin.channels is not None and pin.channels > g.group_out:
         pin = replace(pin, channels=pin.channels // g.group_out * g.group_out)
     return replace(pin, **{key: None for key, _ in broken(pin, g, chip)})
 
