@@ -26,7 +26,8 @@ def explain(words: Words, cores: int, done: Flags, now: int) -> str:
             unmet = [*_unmet(i, words, units, done, cores), *_behind(i, opcodes, units, done)]
             waits_for[unit] = [r for r, _, _ in unmet]
             reasons = ", ".join(f"{need} of {unit_name(r, cores)} ({had} complete)" for r, need, had in unmet)
-            lines.append(f"{unit_name(unit, cores)} instruction {i} ({TABLE[int(opcodes[i])].name}) waits for {reasons}")
+            name = TABLE[int(opcodes[i])].name
+            lines.append(f"{unit_name(unit, cores)} instruction {i} ({name}) waits for {reasons}")
     text = f"deadlock at cycle {now}: " + "; ".join(lines)
     circle = _circle(waits_for)
     return text + (f"; circle: {' -> '.join(unit_name(u, cores) for u in circle)}" if circle else "")

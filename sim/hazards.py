@@ -36,8 +36,8 @@ from accelc.sim.units import fences, unit_count, unit_name, units_of
 Ints = npt.NDArray[np.int64]
 
 QUEUES = len(Queue)
-# An access: which instruction, where (first to end), and as which runs of bytes: rows x cols runs of BYTES. SPACE is the
-# space, plus SPACES times the core for the memories of a core.
+# An access: which instruction, where (first to end), and as which runs of bytes: rows x cols runs of BYTES. Of SPACE,
+# those of each core follow those of the core before it, and the one DRAM is 0.
 AT, SPACE, FIRST, END, WRITE, ORIGIN, ROWS, ROW, COLS, COL, BYTES = range(11)
 ACCESS_WIDTH = 11
 SPACES = len(Space)

@@ -177,7 +177,7 @@ class Emitter:
         waits = self._tokens.everything(made.queue)
         self._tokens.issue(made, dict(operands))
         self._sync_since(syncs)
-        self._append(make(made, waits, **operands))
+        self._append(make(made, waits, 0, **operands))
 
     def _sync_since(self, before: int) -> None:
         """Append the sync that the tokens have asked for since there were so many."""

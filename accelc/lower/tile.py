@@ -77,7 +77,7 @@ class TileStage:
         self.out_view = self.fold(places.view(self.stage.output))
         self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
-        self.weights = self._packed() if like is None else like.weights
+        self.weights: Weights | None = self._packed() if like is None else like.weights
         self._weights_at = 0
         self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {} if like is None else like._blobs
 

@@ -26,9 +26,9 @@ class Pin:
 
     `rows` x `cols` x `channels` outputs are made at a time from `depth` input channels and `kernel_rows` rows of the
     kernel. `order` names what stays on chip while the other passes: a block of weights or a tile of the map. `slots`
-    is 2 where the next tile is loaded while one computes. `split` says how cores share the stage. `hold` keeps the stage's result on chip for its whole life,
-    `hold_weights` weights that several stages share. `abreast` lets its tiles and the next stage's take turns. `cut`
-    ends a stage behind the layer.
+    is 2 where the next tile is loaded while one computes. `split` says how cores share the stage. `hold` keeps the
+    stage's result on chip for its whole life, `hold_weights` weights that several stages share. `abreast` lets its
+    tiles and the next stage's take turns. `cut` ends a stage behind the layer.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
