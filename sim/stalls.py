@@ -45,11 +45,12 @@ MAC_QUEUE, VECTOR_QUEUE, HOST_QUEUE = int(Queue.MAC), int(Queue.VECTOR), int(Que
 
 def stalls(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     """Return [layers, CAUSES] cycles; they sum to `timeline.cycles` (see `rows_of_layers` for what has no layer)."""
-    each = stalls_of_cores(program, chip, timeline)
-    if chip.cores == 1:
-        return each[0]  # type: ignore[no-any-return]
-    # Whole cycles that sum to the mean's sum: each entry is a step of the running total.
-    total = np.cumsum(each.sum(axis=0).ravel()) // chip.cores
+    return mean(stalls_of_cores(program, chip, timeline))
+
+
+def mean(each: Ints) -> Ints:
+    """Return the mean [layers, CAUSES] over cores in whole cycles that sum to the cycles of one."""
+    total = np.cumsum(each.sum(axis=0).ravel()) // len(each)
     return np.diff(total, prepend=0).reshape(each.shape[1:])
 
 
