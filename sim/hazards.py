@@ -251,16 +251,13 @@ def _message(program: Program, chip: Chip, early: Ints, late: Ints, clock: Ints)
     name = "scratchpad" if chip.timing.unified and space is Space.ACT else space.name.lower()
     unit = "words" if space is Space.ACC else "bytes"
     first, end = max(early[FIRST], late[FIRST]), min(early[END], late[END])
+    queue_name, of, core = unit_name(queue, chip.cores).partition(" ")
+    of_core = f"{of}{core}" if decode_cores(program.words)[late[AT]] != decode_cores(program.words)[early[AT]] else ""
     return (
         f"hazard: {_place(program, late)} {_verb(late)} {name} {unit} {first} to {end}, which {_place(program, early)} "
-        f"{_verb(early)}, and no token orders them: it must wait for {_count(queue, count, chip)}, directly or through "
-        f"others; its tokens ensure {_count(queue, ensured, chip)}"
+        f"{_verb(early)}, and no token orders them: it must wait for {queue_name.lower()}={count}{of_core}, directly "
+        f"or through others; its tokens ensure {queue_name.lower()}={ensured}"
     )
-
-
-def _count(unit: int, count: int, chip: Chip) -> str:
-    queue, of, core = unit_name(unit, chip.cores).partition(" ")
-    return f"{queue.lower()}={count}{of}{core}"
 
 
 def _place(program: Program, access: Ints) -> str:

@@ -54,7 +54,7 @@ def lower(plan: Schedule, chip: Chip) -> Program:
         if layer.op in JOIN_OPS and layer.outputs[0] not in written:  # its inputs lie inside it
             written[layer.outputs[0]] = max(written[name] for name in layer.inputs)
     emitter.layer = -1
-    emitter.barrier("halt")
+    emitter.end()
     return _program(plan, places, hosts, calls, written)
 
 

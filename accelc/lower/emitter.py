@@ -179,6 +179,11 @@ class Emitter:
         self._sync_since(syncs)
         self._append(make(made, waits, 0, **operands))
 
+    def end(self) -> None:
+        """Append the `halt`, which waits for every queue of every core by itself; its tokens say so of the first's."""
+        made = by_name("halt")
+        self._append(make(made, self._tokens.own(made.queue)))
+
     def _sync_since(self, before: int) -> None:
         """Append the sync that the tokens have asked for since there were so many."""
         if self._tokens.syncs > before:

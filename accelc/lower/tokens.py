@@ -122,6 +122,11 @@ class TokenTracker:
         counts[self._number(but, 0)] = 0
         return self._waits(counts, 0)
 
+    def own(self, but: Queue) -> dict[Queue, int]:
+        """Return the wait for all instructions of the first core and the host, except those of one queue."""
+        counts = [*self.counts[:CORE_QUEUES], self.counts[-1]]
+        return {queue: n for queue, n in zip(Queue, counts, strict=False) if n and queue != but}
+
     def sync(self) -> None:
         """Note that a sync stands here in the program; raise ScheduleError for more than words can wait for."""
         self.syncs += 1

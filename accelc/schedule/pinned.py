@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from accelc.chip import Chip
 from accelc.errors import MappingError
 from accelc.graph import Graph
-from accelc.schedule.geometry import GRANULE, Geometry
+from accelc.schedule.geometry import GRANULE, Geometry, Held
 from accelc.schedule.mapping import FREE, Mapping, Pin, near, toml_value
-from accelc.schedule.split import splits
+from accelc.schedule.split import NO_SPLIT, splits
 from accelc.schedule.stages import Stage
 
 SAYING_NO = ("hold", "hold_weights", "abreast", "cut")  # keys whose `false` is true of any layer
@@ -83,18 +83,17 @@ def broken(pin: Pin, g: Geometry, chip: Chip) -> Iterator[tuple[str, str]]:
     yield from _broken_depth(pin, g)
     if pin.dataflow is not None and pin.dataflow not in chip.array.dataflows:
         yield "dataflow", f"chip '{chip.name}' offers {', '.join(chip.array.dataflows)}"
-    if pin.split is not None and pin.split not in dict(splits(g, chip)):
-        yield "split", _no_split(g, chip)
+    if pin.split is not None and pin.split not in (ways := dict(splits(replace(g, held=Held()), chip))):
+        yield "split", _no_split(ways, chip)
     if pin.slots == 1 and not g.one_output:
         yield "slots", "its steps need two slots of the output; 2 would work"
 
 
-def _no_split(g: Geometry, chip: Chip) -> str:
+def _no_split(ways: Iterable[str], chip: Chip) -> str:
     """Return why a stage cannot be shared out in some way."""
     if chip.cores == 1:
         return f"chip '{chip.name}' has one core"
-    ways = ", ".join(f'"{kind}"' for kind in dict(splits(g, chip)))
-    return f"the stage can be shared out by {ways}"
+    return f"{', '.join(map(toml_value, ways))} would work"
 
 
 def _broken_channels(pin: Pin, g: Geometry) -> Iterator[tuple[str, str]]:
@@ -150,6 +149,10 @@ def check_names(mapping: Mapping, graph: Graph, stages: Sequence[Stage]) -> None
         asked = [key for key, value in pin.given().items() if value or key not in SAYING_NO]
         if kind != "tile" and asked:
             raise mapping.error(name, f"{asked[0]}: {_KINDS[kind]} ({known[name].op}) has no mapping to pin")
+        held = [key for key in ("hold", "hold_weights", "abreast") if getattr(pin, key)]
+        if held and pin.split not in (None, NO_SPLIT):
+            raise mapping.error(name, f"{held[0]} = true: what one core holds or does in turn is not shared out; "
+                                      f"split = \"{pin.split}\" without it would work")
 
 
 def check_residency(mapping: Mapping, residency: bool) -> None:
