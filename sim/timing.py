@@ -40,6 +40,7 @@ from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
     BEGAN,
     DONE,
+    ENGINES_USED,
     HEAD,
     HOLD,
     HOLD_WIDTH,
@@ -47,17 +48,15 @@ from accelc.sim.dma import (
     MAC,
     NEVER,
     NOW,
-    PASS,
-    PORTS,
     REQUEST,
     RUNNING,
     STOLEN,
     UNITS,
     VECTOR,
 )
-from accelc.sim.jit import entry, kernel
+from accelc.sim.jit import entry, step
 from accelc.sim.transfers import moves
-from accelc.sim.units import fences, unit_count, unit_numbers, units_of
+from accelc.sim.units import PER_CORE, SHARED, fences, unit_count, units_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -116,8 +115,8 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     words = program.words
     queue, core = decode_queues(words), decode_cores(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
-        raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
+    if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
+        raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
     rows = program.rows
     check_dataflows(program, opcodes, rows, chip)
     check_cores(program, core, chip)
@@ -138,7 +137,7 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     state = _state(chip, table, units)
     _run(state, table)
     if (table[:, END] < 0).any():
-        raise MachineError(explain(program.words, chip.cores, table[:, END] >= 0, int(state[NOW])))
+        raise MachineError(explain(words, chip.cores, table[:, END] >= 0, int(state[NOW])))
     return _timeline(table, (queue, core), parts, chip)
 
 
@@ -179,15 +178,22 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
 
 def needs(waits: Ints, units: Ints, core: Ints, cores: int) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
-    needs = np.full(waits.shape, NOBODY, np.int64)
-    for q in Queue:
-        for k, unit in enumerate(unit_numbers(q, cores)):
-            members = np.flatnonzero(units == unit)
-            count = np.where(core == k, waits[:, q], 0) if q.of_core else waits[:, q]
-            reachable = (count > 0) & (count <= len(members))
-            needs[reachable, q] = members[count[reachable] - 1]
-            needs[count > len(members), q] = NEVER
-    return needs
+    found = np.full(waits.shape, NOBODY, np.int64)
+    members = np.argsort(units, kind="stable")
+    firsts = np.searchsorted(units[members], np.arange(unit_count(cores) + 1))
+    _find_needs(waits, core, cores, members, firsts, found)
+    return found
+
+
+@entry
+def _find_needs(waits: Ints, core: Ints, cores: int, members: Ints, firsts: Ints, found: Ints) -> None:
+    for i in range(len(waits)):
+        for q in range(QUEUES):
+            count = waits[i, q]
+            if count > 0:
+                unit = q + PER_CORE * (core[i] if q < PER_CORE else cores - 1)
+                known = firsts[unit + 1] - firsts[unit]
+                found[i, q] = members[firsts[unit] + count - 1] if count <= known else NEVER
 
 
 def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
@@ -201,29 +207,46 @@ def check_ranges(opcodes: Ints, touched: Ints, program: Program, chip: Chip) -> 
     """Raise MachineError for the first instruction that reaches outside a memory."""
     c = chip.timing
     sizes = np.array([program.dram_bytes, c.act_bytes, c.wgt_bytes, c.acc_bytes // 4], np.int64)
-    space, first, end = touched[:, :, 0], touched[:, :, 1], touched[:, :, 2]
-    outside = (space >= 0) & ((first < 0) | (end > sizes[space]))
-    for i, k in np.argwhere(outside)[:1].tolist():
-        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space[i, k]]
+    i, k = _first_outside(touched, sizes)
+    if i >= 0:
+        space, first, end, _ = touched[i, k].tolist()
+        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space]
         raise MachineError(
-            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first[i, k]}:{end[i, k]}]; "
-            f"{name} has {sizes[space[i, k]]} {unit}"
+            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first}:{end}]; "
+            f"{name} has {sizes[space]} {unit}"
         )
+
+
+@entry
+def _first_outside(touched: Ints, sizes: Ints) -> tuple[int, int]:
+    """Return the instruction and the number of the first range that leaves its memory, or -1, -1."""
+    for i in range(touched.shape[0]):
+        for k in range(touched.shape[1]):
+            space = touched[i, k, 0]
+            if space >= 0 and (touched[i, k, 1] < 0 or touched[i, k, 2] > sizes[space]):
+                return i, k
+    return -1, -1
 
 
 def _held(touched: Ints, chip: Chip) -> Ints:
     """Return [count, 3] bit masks of the banks an instruction touches: act or unified, wgt, acc."""
     c = chip.timing
     held = np.zeros((len(touched), 3), np.int64)
-    sizes = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
-    for space, (bytes_, banks, unit) in enumerate(sizes, start=1):
-        for k in range(touched.shape[1]):
-            here = touched[:, k, 0] == space
-            low = touched[:, k, 1] * unit // (bytes_ // banks)
-            high = (touched[:, k, 2] * unit - 1) // (bytes_ // banks)
-            mask = (np.int64(2) << np.where(here, high, 0)) - (np.int64(1) << np.where(here, low, 0))
-            held[:, buffer_of(space, chip)] |= np.where(here, mask, 0)
+    banks = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
+    # Per space from act on: the buffer, a bank's bytes, the bytes of a unit.
+    places = [(buffer_of(space, chip), bytes_ // n, unit) for space, (bytes_, n, unit) in enumerate(banks, start=1)]
+    _hold(touched, np.array(places, np.int64), held)
     return held
+
+
+@entry
+def _hold(touched: Ints, places: Ints, held: Ints) -> None:
+    for i in range(touched.shape[0]):
+        for k in range(touched.shape[1]):
+            space, first, end = touched[i, k, 0], touched[i, k, 1], touched[i, k, 2]
+            if space > 0:
+                buffer, size, unit = places[space - 1]
+                held[i, buffer] |= dma.banks_of(first * unit, end * unit, size)
 
 
 def buffer_of(space: int, chip: Chip) -> int:
@@ -247,82 +270,79 @@ def _state(chip: Chip, table: Ints, units: Ints) -> Ints:
 
 @entry
 def _run(s: Ints, table: Ints) -> None:
-    """Take events in order of time until none is left; write the outcome into the table."""
-    changed = True
+    """Take completions in order of time until none is left; write the outcome into the table."""
+    _start_all(s, table)
     while True:
-        k = _earliest(s)
-        if changed and not (k < REQUEST and s[k] == s[NOW]):
-            changed = False
-            _start_all(s, table)
-            continue
-        if s[k] == NEVER:
+        _serve_until_done(s)
+        u = _earliest(s)
+        if s[DONE + u] == NEVER:
             return
-        s[NOW] = s[k]
-        if k >= REQUEST:
-            _request(s, k - REQUEST)
-        elif k < DONE:
-            dma.pass_port(s, k - PASS)
-        else:
-            _complete(s, table, k - DONE)
-            changed = True
+        s[NOW] = s[DONE + u]
+        while s[DONE + u] == s[NOW]:
+            _complete(s, table, u)
+            u = _earliest(s)
+        _start_all(s, table)
 
 
-@kernel
-def _earliest(s: Ints) -> int:
-    """Return the event that comes next; of several in one cycle the first in the order of `dma`'s list."""
-    units = s[UNITS]
-    engines = (units - 2) >> 1
-    best = PASS
-    for k in range(PASS + 1, PASS + engines):
-        if s[k] < s[best]:
-            best = k
-    for k in range(DONE, DONE + units):
-        if s[k] < s[best]:
-            best = k
-    for k in range(REQUEST, REQUEST + engines):
-        if s[k] < s[best]:
-            best = k
+@step
+def _serve_until_done(s: Ints) -> None:
+    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
+    watched = 0
+    for e in range(s[ENGINES_USED]):
+        watched |= dma.can_steal(s, e) << e
+    while True:
+        first = _first_to_ask(s)
+        asked, until = s[REQUEST + first], s[DONE + _earliest(s)]
+        changed = False
+        for e in range(s[ENGINES_USED] if watched else 0):
+            if (watched >> e) & 1:
+                changed |= dma.steal(s, e, min(until, asked))
+        if changed:
+            continue
+        if asked >= until:
+            return
+        limit = asked + 1 if (watched >> first) & 1 else min(until, _others_ask(s, first))
+        dma.serve(s, first, limit)
+
+
+@step
+def _first_to_ask(s: Ints) -> int:
+    """Return the engine that asks for a burst first; of several in one cycle the first in order."""
+    best = 0
+    for e in range(1, s[ENGINES_USED]):
+        if s[REQUEST + e] < s[REQUEST + best]:
+            best = e
     return best
 
 
-@kernel
-def _request(s: Ints, e: int) -> None:
-    """Serve engine `e`'s request, and those that follow before anything else happens."""
-    dma.request(s, e)
-    if dma.any_full(s, e >> 1):
-        return
-    until = _next_but(s, REQUEST + e)
-    dma.stream(s, e, until)
-    while s[REQUEST + e] < until:
-        s[NOW] = s[REQUEST + e]
-        dma.request(s, e)
-        dma.stream(s, e, until)
+@step
+def _others_ask(s: Ints, first: int) -> int:
+    """Return the cycle before which engine `first` is served ahead of all others."""
+    limit = NEVER
+    for e in range(s[ENGINES_USED]):
+        if e != first:
+            limit = min(limit, s[REQUEST + e] + (e > first))
+    return limit
 
 
-@kernel
-def _next_but(s: Ints, event: int) -> int:
-    """Return the cycle of the next event other than `event`."""
-    units = s[UNITS]
-    engines = (units - 2) >> 1
-    soonest = NEVER
-    for k in range(PASS, PASS + engines):
-        soonest = min(soonest, s[k])
-    for k in range(DONE, DONE + units):
-        soonest = min(soonest, s[k])
-    for k in range(REQUEST, REQUEST + engines):
-        if k != event:
-            soonest = min(soonest, s[k])
-    return soonest
+@step
+def _earliest(s: Ints) -> int:
+    """Return the unit whose instruction completes first; of several in one cycle the first in order."""
+    best = 0
+    for u in range(1, s[UNITS]):
+        if s[DONE + u] < s[DONE + best]:
+            best = u
+    return best
 
 
-@kernel
+@step
 def _start_all(s: Ints, table: Ints) -> None:
     for u in range(s[UNITS]):
         if s[RUNNING + u] < 0 and s[HEAD + u] >= 0 and _is_ready(s, table, u) and not _is_blocked(s, table, u):
             _start(s, table, u)
 
 
-@kernel
+@step
 def _is_ready(s: Ints, table: Ints, u: int) -> bool:
     """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
     i = s[HEAD + u]
@@ -352,21 +372,21 @@ def _is_ready(s: Ints, table: Ints, u: int) -> bool:
     return True
 
 
-@kernel
+@step
 def _is_blocked(s: Ints, table: Ints, u: int) -> bool:
     """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
     q = u & 3
-    if q < MAC or u >= s[UNITS] - 2:
+    if q < MAC or u >= s[UNITS] - SHARED:
         return False
     other = HOLD + HOLD_WIDTH * (u >> 2) + 4 * (VECTOR - q)
     common = 0
     for b in range(3):
-        if s[PORTS + b] == 1:
+        if s[dma.PORTS + b] == 1:
             common |= table[s[HEAD + u], HELD + b] & s[other + b]
     return common != 0
 
 
-@kernel
+@step
 def _start(s: Ints, table: Ints, u: int) -> None:
     i = s[HEAD + u]
     s[RUNNING + u] = i
@@ -375,7 +395,7 @@ def _start(s: Ints, table: Ints, u: int) -> None:
     s[STOLEN + u] = 0
     table[i, START] = s[NOW]
     core, q = u >> 2, u & 3
-    if u >= s[UNITS] - 2:
+    if u >= s[UNITS] - SHARED:
         s[DONE + u] = s[NOW] + table[i, DURATION]
     elif q < MAC:
         dma.begin(s, table, i, MOVE, 2 * core + q)
@@ -386,7 +406,7 @@ def _start(s: Ints, table: Ints, u: int) -> None:
         dma.update_full(s, core)
 
 
-@kernel
+@step
 def _complete(s: Ints, table: Ints, u: int) -> None:
     i = s[RUNNING + u]
     table[i, END] = s[NOW]
@@ -394,14 +414,13 @@ def _complete(s: Ints, table: Ints, u: int) -> None:
     s[LAST + u] = i
     s[DONE + u] = NEVER
     core, q = u >> 2, u & 3
-    if u >= s[UNITS] - 2:
+    if u >= s[UNITS] - SHARED:
         return
     if q < MAC:
         at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
         table[i, BURSTS] = s[at + dma.ISSUED]
-        table[i, ROW_HITS] = s[at + dma.HITS]
+        table[i, ROW_HITS] = s[at + dma.ISSUED] - s[at + dma.ACTIVATES]
         table[i, ACTIVATES] = s[at + dma.ACTIVATES]
-        s[PASS + 2 * core + q] = NEVER
         return
     table[i, CYCLES_STOLEN] = s[STOLEN + u]
     for b in range(3):
