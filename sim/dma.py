@@ -49,8 +49,7 @@ ISSUE = NOW + 1
 PATH = NOW + 2
 OUTSTANDING = NOW + 3
 RINGS = NOW + 4  # where the rings begin
-UNITS = NOW + 5  # how many there are
-ENGINES_USED = NOW + 6
+CORES = NOW + 5  # how many there are
 BANK_BYTES = NOW + 8  # per buffer: act or unified, wgt, acc
 PORTS = NOW + 12
 STEAL = NOW + 16
@@ -256,8 +255,7 @@ def set_up(state: State, chip: Chip) -> None:
     state[PATH] = -(-c.dram_burst_bytes // c.dma_bytes_per_cycle)
     state[OUTSTANDING] = c.dma_outstanding
     state[RINGS] = RINGS_AT
-    state[UNITS] = unit_count(c.cores)
-    state[ENGINES_USED] = 2 * c.cores
+    state[CORES] = c.cores
     buffers = chip.buffers
     for k, buffer in enumerate((buffers.act or buffers.unified, buffers.wgt or buffers.unified, buffers.acc)):
         assert buffer is not None

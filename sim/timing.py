@@ -39,8 +39,8 @@ from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
     BEGAN,
+    CORES,
     DONE,
-    ENGINES_USED,
     HEAD,
     HOLD,
     HOLD_WIDTH,
@@ -51,7 +51,6 @@ from accelc.sim.dma import (
     REQUEST,
     RUNNING,
     STOLEN,
-    UNITS,
     VECTOR,
 )
 from accelc.sim.jit import entry, step
@@ -179,14 +178,20 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
 def needs(waits: Ints, units: Ints, core: Ints, cores: int) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
     found = np.full(waits.shape, NOBODY, np.int64)
-    members = np.argsort(units, kind="stable")
-    firsts = np.searchsorted(units[members], np.arange(unit_count(cores) + 1))
-    _find_needs(waits, core, cores, members, firsts, found)
+    _find_needs(waits, units, core, cores, found)
     return found
 
 
 @entry
-def _find_needs(waits: Ints, core: Ints, cores: int, members: Ints, firsts: Ints, found: Ints) -> None:
+def _find_needs(waits: Ints, units: Ints, core: Ints, cores: int, found: Ints) -> None:
+    firsts, members = np.zeros(PER_CORE * cores + SHARED + 1, np.int64), np.zeros(len(units), np.int64)
+    for unit in units:
+        firsts[unit + 1] += 1
+    firsts = np.cumsum(firsts)
+    at = firsts.copy()
+    for i in range(len(units)):
+        members[at[units[i]]] = i
+        at[units[i]] += 1
     for i in range(len(waits)):
         for q in range(QUEUES):
             count = waits[i, q]
@@ -271,79 +276,90 @@ def _state(chip: Chip, table: Ints, units: Ints) -> Ints:
 @entry
 def _run(s: Ints, table: Ints) -> None:
     """Take completions in order of time until none is left; write the outcome into the table."""
-    _start_all(s, table)
+    # One core is the common case: compiled with its number, the loops over queues and engines are unrolled.
+    if s[CORES] == 1:
+        _take_all(s, table, 1)
+    else:
+        _take_all(s, table, s[CORES])
+
+
+@step
+def _take_all(s: Ints, table: Ints, cores: int) -> None:
+    _start_all(s, table, cores)
     while True:
-        _serve_until_done(s)
-        u = _earliest(s)
+        _serve_until_done(s, cores)
+        u = _earliest(s, cores)
         if s[DONE + u] == NEVER:
             return
         s[NOW] = s[DONE + u]
         while s[DONE + u] == s[NOW]:
             _complete(s, table, u)
-            u = _earliest(s)
-        _start_all(s, table)
+            u = _earliest(s, cores)
+        _start_all(s, table, cores)
 
 
 @step
-def _serve_until_done(s: Ints) -> None:
+def _serve_until_done(s: Ints, cores: int) -> None:
     """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
     watched = 0
-    for e in range(s[ENGINES_USED]):
-        watched |= dma.can_steal(s, e) << e
+    for e in range(2 * cores):
+        if dma.can_steal(s, e):
+            watched |= 1 << e
     while True:
-        first = _first_to_ask(s)
-        asked, until = s[REQUEST + first], s[DONE + _earliest(s)]
+        first = _first_to_ask(s, cores)
+        asked, until = s[REQUEST + first], s[DONE + _earliest(s, cores)]
         changed = False
-        for e in range(s[ENGINES_USED] if watched else 0):
+        for e in range(2 * cores if watched else 0):
             if (watched >> e) & 1:
                 changed |= dma.steal(s, e, min(until, asked))
         if changed:
             continue
         if asked >= until:
             return
-        limit = asked + 1 if (watched >> first) & 1 else min(until, _others_ask(s, first))
+        limit = asked + 1 if (watched >> first) & 1 else min(until, _others_ask(s, first, cores))
         dma.serve(s, first, limit)
 
 
 @step
-def _first_to_ask(s: Ints) -> int:
+def _first_to_ask(s: Ints, cores: int) -> int:
     """Return the engine that asks for a burst first; of several in one cycle the first in order."""
     best = 0
-    for e in range(1, s[ENGINES_USED]):
+    for e in range(1, 2 * cores):
         if s[REQUEST + e] < s[REQUEST + best]:
             best = e
     return best
 
 
 @step
-def _others_ask(s: Ints, first: int) -> int:
+def _others_ask(s: Ints, first: int, cores: int) -> int:
     """Return the cycle before which engine `first` is served ahead of all others."""
     limit = NEVER
-    for e in range(s[ENGINES_USED]):
+    for e in range(2 * cores):
         if e != first:
             limit = min(limit, s[REQUEST + e] + (e > first))
     return limit
 
 
 @step
-def _earliest(s: Ints) -> int:
+def _earliest(s: Ints, cores: int) -> int:
     """Return the unit whose instruction completes first; of several in one cycle the first in order."""
     best = 0
-    for u in range(1, s[UNITS]):
-        if s[DONE + u] < s[DONE + best]:
-            best = u
+    soonest = s[DONE]
+    for u in range(1, PER_CORE * cores + SHARED):
+        if s[DONE + u] < soonest:
+            best, soonest = u, s[DONE + u]
     return best
 
 
 @step
-def _start_all(s: Ints, table: Ints) -> None:
-    for u in range(s[UNITS]):
-        if s[RUNNING + u] < 0 and s[HEAD + u] >= 0 and _is_ready(s, table, u) and not _is_blocked(s, table, u):
+def _start_all(s: Ints, table: Ints, cores: int) -> None:
+    for u in range(PER_CORE * cores + SHARED):
+        if s[RUNNING + u] < 0 and s[HEAD + u] >= 0 and _is_ready(s, table, u, cores) and not _is_blocked(s, table, u):
             _start(s, table, u)
 
 
 @step
-def _is_ready(s: Ints, table: Ints, u: int) -> bool:
+def _is_ready(s: Ints, table: Ints, u: int, cores: int) -> bool:
     """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
     i = s[HEAD + u]
     blocker = s[LAST + u]
@@ -357,7 +373,7 @@ def _is_ready(s: Ints, table: Ints, u: int) -> bool:
         if table[j, END] >= ready:
             ready = table[j, END]
             blocker = j
-    for r in range(s[UNITS] if table[i, FENCE] > 0 else 0):
+    for r in range(PER_CORE * cores + SHARED if table[i, FENCE] > 0 else 0):
         if r == u:
             continue
         if 0 <= s[RUNNING + r] < table[i, FENCE] or 0 <= s[HEAD + r] < table[i, FENCE]:
@@ -376,7 +392,7 @@ def _is_ready(s: Ints, table: Ints, u: int) -> bool:
 def _is_blocked(s: Ints, table: Ints, u: int) -> bool:
     """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
     q = u & 3
-    if q < MAC or u >= s[UNITS] - SHARED:
+    if q < MAC or u >= PER_CORE * s[CORES]:
         return False
     other = HOLD + HOLD_WIDTH * (u >> 2) + 4 * (VECTOR - q)
     common = 0
@@ -395,7 +411,7 @@ def _start(s: Ints, table: Ints, u: int) -> None:
     s[STOLEN + u] = 0
     table[i, START] = s[NOW]
     core, q = u >> 2, u & 3
-    if u >= s[UNITS] - SHARED:
+    if u >= PER_CORE * s[CORES]:
         s[DONE + u] = s[NOW] + table[i, DURATION]
     elif q < MAC:
         dma.begin(s, table, i, MOVE, 2 * core + q)
@@ -414,7 +430,7 @@ def _complete(s: Ints, table: Ints, u: int) -> None:
     s[LAST + u] = i
     s[DONE + u] = NEVER
     core, q = u >> 2, u & 3
-    if u >= s[UNITS] - SHARED:
+    if u >= PER_CORE * s[CORES]:
         return
     if q < MAC:
         at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
