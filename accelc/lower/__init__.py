@@ -43,7 +43,7 @@ def lower(plan: Schedule, chip: Chip) -> Program:
         emitter.floor = min(plan.residency.floors[k] for k in ends)
         emitter.wgt_floor = min(plan.pins.floors.get(k, chip.timing.wgt_bytes) for k in ends)
         places.pin(plan.pins.places.get(index))
-        emitter.meet(range(max(_cores(each) for each in together)))
+        emitter.begin_stage(range(max(_cores(each) for each in together)))
         places.part = entry.part
         if len(together) > 1:
             lower_pair(places, *together)

@@ -140,11 +140,12 @@ class Emitter:
         """Return the core's buffer of partial sums."""
         return self._rings[self.core][2]
 
-    def meet(self, cores: Iterable[int]) -> None:
+    def begin_stage(self, cores: Iterable[int]) -> None:
         """Let what these cores do next be able to wait for what others did before; a single core needs no sync."""
         if not self._tokens.met(cores):
             self._tokens.sync()
             self._append(make(by_name("sync")))
+        self._tokens.begin_stage()
 
     def claim(self, act_bytes: int, wgt_bytes: int) -> tuple[int, int]:
         """Return the starts of a stage's part of the activation and of the weight buffer; in one buffer they adjoin."""

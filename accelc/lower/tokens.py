@@ -99,6 +99,7 @@ class TokenTracker:
         self.unified, self.syncs = unified, 0
         self.counts = [0] * (CORE_QUEUES * cores + 1)
         self._at_sync: list[list[int]] = []  # the counts that each sync waits for
+        self._before = list(self.counts)  # those of what came before the stage at hand
         self._ledgers: dict[int, _Ledger] = defaultdict(lambda: _Ledger(len(self.counts)))
         self._scratch: Array = np.zeros((4, 4), np.int64)
 
@@ -134,6 +135,10 @@ class TokenTracker:
         if self.syncs > MOST_SYNCS:
             raise ScheduleError(f"the cores meet more than {MOST_SYNCS} times; a chip of one core would work")
 
+    def begin_stage(self) -> None:
+        """Note that a stage begins: what several cores do of it is apart, though ranges of strided bytes may overlap."""
+        self._before = list(self.counts)
+
     def met(self, cores: Iterable[int]) -> bool:
         """Return whether no core but those given alone has issued anything since the last sync."""
         before = self._at_sync[-1] if self._at_sync else [0] * len(self.counts)
@@ -148,7 +153,8 @@ class TokenTracker:
         """Return the waits of an instruction of a core for so many instructions of each queue of each core."""
         first, own = CORE_QUEUES * core, counts[CORE_QUEUES * core : CORE_QUEUES * (core + 1)]
         found = {queue: n for queue, n in zip(Queue, (*own, counts[-1]), strict=False) if n}
-        foreign = [(k, n) for k, n in enumerate(counts[:-1]) if n and not first <= k < first + CORE_QUEUES]
+        others = enumerate(zip(counts[:-1], self._before, strict=False))
+        foreign = [(k, min(n, m)) for k, (n, m) in others if min(n, m) and not first <= k < first + CORE_QUEUES]
         if foreign:
             if any(not self._at_sync or self._at_sync[-1][k] < n for k, n in foreign):
                 self.sync()

@@ -9,7 +9,7 @@ from accelc import reference
 from accelc.arithmetic import dequantize_array
 from accelc.chip import Chip, load_chip
 from accelc.graph import Graph, verify_quantized
-from accelc.isa import decode
+from accelc.isa import Queue, decode
 from accelc.isa.encoding import decode_cores
 from accelc.lower import lower
 from accelc.program import Program
@@ -82,6 +82,16 @@ def test_weights_of_the_next_layer_are_loaded_before_the_cores_meet() -> None:
     assert "load" in waiting
     assert "load_weights" not in waiting
     assert sum(word.instruction.name == "sync" for word in text) == 2
+
+
+def test_cores_that_share_channels_do_not_wait_for_each_other() -> None:
+    """Their results interleave in DRAM, pixel by pixel, and share no byte: all cores' stores end close together."""
+    chip = with_cores(load_chip("edge"), 4)
+    net = Net(1)
+    program = lower(split_so("channels", net.graph(net.conv(net.input(1, 64, 16, 16), 256)), chip), chip)
+    t = time_program(program, chip)
+    ends = [int(t.end[(t.core == core) & (t.queue == Queue.STORE)].max()) for core in range(4)]
+    assert max(ends) - min(ends) < 0.1 * t.cycles
 
 
 def test_stages_of_one_core_in_a_row_meet_nobody() -> None:
