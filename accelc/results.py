@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
+from accelc.energy import Prices, prices_of
 from accelc.energy import activity as act
-from accelc.energy import energy_of
 from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
-from accelc.report.result import Accuracy, ActivityFigures, Check, HostOp, LayerResult, Result
+from accelc.report.result import Accuracy, ActivityFigures, Check, CoreResult, HostOp, LayerResult, Result
 from accelc.sim.counters import count_events
-from accelc.sim.stalls import CAUSES, stalls
+from accelc.sim.stalls import CAUSES, mean, stalls_of_cores
 from accelc.sim.timing import Timeline
 
 Ints = npt.NDArray[np.int64]
@@ -31,13 +31,14 @@ def result_of(
     activity: act.Activity | None = None,
 ) -> Result:
     """Return the figures of a run; its activity lessens the energy, no count and no cycle."""
-    causes = stalls(program, chip, timeline)
+    each = stalls_of_cores(program, chip, timeline)
+    causes = mean(each)
     counts = count_events(program, chip, timeline)
     total = counts.sum(axis=0)
     rows = [None] * len(program.layers) if activity is None else list(activity.layers)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
-    rates = rates_of(chip)
+    rates, prices = rates_of(chip), prices_of(chip)
     return Result(
         model=program.name,
         chip=chip.name,
@@ -55,9 +56,9 @@ def result_of(
         stalls=_by_cause(causes.sum(axis=0)),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
-        energy_by_component=energy_of(chip, total, timeline.cycles, host_seconds, whole),
+        energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
         layers=tuple(
-            _layer(layer, chip, causes[k], counts[k], _host_seconds(program, layer), rows[k])
+            _layer(layer, prices, causes[k], counts[k], _host_seconds(program, layer), rows[k])
             for k, layer in enumerate(program.layers)
         ),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
@@ -68,14 +69,20 @@ def result_of(
         passing_w=rates.passing_w,
         host_w=rates.host_w,
         activity=_figures(chip, whole),
+        cores=tuple(_core(timeline, core, own.sum(axis=0)) for core, own in enumerate(each)),
     )
 
 
+def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
+    mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
+    return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes))
+
+
 def _layer(
-    layer: LayerInfo, chip: Chip, causes: Ints, counts: Ints, host_seconds: float, activity: Ints | None
+    layer: LayerInfo, prices: Prices, causes: Ints, counts: Ints, host_seconds: float, activity: Ints | None
 ) -> LayerResult:
-    cycles = int(causes.sum())
-    energy = energy_of(chip, counts, cycles, host_seconds, activity)
+    cycles, chip = int(causes.sum()), prices.chip
+    energy = prices.energy(counts, cycles, host_seconds, activity)
     return LayerResult(
         name=layer.name,
         op=layer.op,

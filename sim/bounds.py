@@ -40,11 +40,18 @@ def check_dataflows(program: Program, opcodes: Ints, rows: Ints, chip: Chip) -> 
     offered = [CODES[array.organization, name] for name in array.dataflows]
     for opcode, column in DATAFLOW_COLUMNS:
         at = np.flatnonzero(opcodes == opcode)
-        for k in at[~np.isin(rows[at, column], offered)][:1]:
+        for k in at[~(rows[at, column, None] == offered).any(axis=1)][:1]:
             raise MachineError(
                 f"{place(program, int(k))}: chip '{chip.name}' has dataflows {', '.join(array.dataflows)} on a "
                 f"{array.organization} array, codes {', '.join(map(str, offered))}"
             )
+
+
+def check_cores(program: Program, core: Ints, chip: Chip) -> None:
+    """Raise MachineError for the first instruction of a core that the chip does not have."""
+    for k in np.flatnonzero(core >= chip.cores)[:1].tolist():
+        has = f"has {chip.cores} cores" if chip.cores > 1 else "has one core"
+        raise MachineError(f"{place(program, k)} is for core {core[k]}, but chip '{chip.name}' {has}")
 
 
 def ranges(made: Instruction, rows: Ints) -> list[tuple[Space, Ints, Ints, bool]]:

@@ -44,6 +44,16 @@ def kernel(function: F) -> F:
     return made
 
 
+def step(function: F) -> F:
+    """Compile like `kernel`, but count no references, which may cost more than a small function does.
+
+    The function makes no array, nor a part of one, and keeps none.
+    """
+    options: dict[str, Any] = {"_nrt": False, **OPTIONS}
+    made: F = numba.njit(**options)(function)
+    return made
+
+
 @functools.cache
 def _kernel(function: Callable[..., Any]) -> Any:
     return numba.njit(**OPTIONS)(_linked(function))

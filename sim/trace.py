@@ -1,4 +1,4 @@
-"""The timeline as a trace that Perfetto (ui.perfetto.dev) opens: a track for each queue, and the DRAM traffic.
+"""The timeline as a trace that Perfetto (ui.perfetto.dev) opens: a track for each queue of each core, and DRAM traffic.
 
 A slice is one instruction, named "layer · instruction"; its arguments are the instruction's index, the cycles between
 which it ran, what it waited for, and its operands. Times are microseconds of the chip's clock.
@@ -20,6 +20,7 @@ from accelc.isa import TABLE, Queue, Word, decode
 from accelc.program import Program
 from accelc.sim.counters import rows_of_layers
 from accelc.sim.timing import Timeline
+from accelc.sim.units import unit_name, units_of
 
 Event = dict[str, Any]
 
@@ -49,12 +50,17 @@ def pieces(program: Program, chip: Chip, timeline: Timeline) -> Iterator[str]:
 
 def _events(program: Program, chip: Chip, timeline: Timeline) -> Iterator[Event]:
     yield _metadata("process_name", 0, f"{program.name} on {chip.name}")
-    for queue in Queue:
-        yield _metadata("thread_name", int(queue), queue.name)
+    tracks = _tracks(chip, timeline)
+    for unit in np.unique(tracks).tolist():
+        yield _metadata("thread_name", unit, unit_name(unit, chip.cores))
     names = _Names(program)
     for i, word in enumerate(_words(program)):
-        yield _slice(i, word, names, chip.clock_mhz, timeline)
+        yield _slice(i, word, names, chip.clock_mhz, timeline) | {"tid": int(tracks[i])}
     yield from _bandwidth(chip, timeline)
+
+
+def _tracks(chip: Chip, timeline: Timeline) -> npt.NDArray[np.int64]:
+    return units_of(timeline.queue, timeline.core, chip.cores)
 
 
 def _metadata(kind: str, track: int, name: str) -> Event:
@@ -91,7 +97,7 @@ def _slice(i: int, word: Word, names: _Names, clock_mhz: float, t: Timeline) -> 
     if t.bursts[i]:
         arguments |= {"bursts": int(t.bursts[i]), "row_hits": int(t.row_hits[i]), "activates": int(t.activates[i])}
     arguments["operands"] = dict(word.operands)
-    where = {"ts": start / clock_mhz, "dur": (end - start) / clock_mhz, "pid": PROCESS, "tid": int(t.queue[i])}
+    where = {"ts": start / clock_mhz, "dur": (end - start) / clock_mhz, "pid": PROCESS}
     return {"ph": "X", "name": names[i], **where, "args": arguments}
 
 

@@ -66,6 +66,14 @@ class LayerResult:
 
 
 @dataclass(frozen=True)
+class CoreResult:
+    """One core of a run: the cycles in which its array was busy, and the run's cycles by cause as it spent them."""
+
+    array_cycles: int
+    stalls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class HostOp:
     """An operator that ran on the host, with the reason and its price in seconds."""
 
@@ -126,7 +134,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one run; `seconds` include the host, `cycles` count the chip's clock."""
+    """The figures of one run; `seconds` include the host, `cycles` count the chip's clock.
+
+    With several cores, `stalls` are the mean over them, `array_cycles` the sum.
+    """
 
     model: str
     chip: str
@@ -154,6 +165,7 @@ class Result:
     activity: ActivityFigures | None = None
     lower_bound_binds: str = ""
     lower_bound_dram_bytes: int = 0
+    cores: tuple[CoreResult, ...] = ()
 
     @property
     def predicted_cycles(self) -> int:
@@ -193,6 +205,7 @@ class Result:
             "lower_bound_dram_bytes": self.lower_bound_dram_bytes,
             "predicted_cycles": self.predicted_cycles,
             "stalls": dict(self.stalls),
+            "cores": [asdict(core) for core in self.cores],
             "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
             "energy_j": {"total": self.energy_j, "by_component": dict(self.energy_by_component)},
             "events": dict(self.events),

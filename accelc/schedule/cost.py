@@ -134,7 +134,9 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) 
     moves = _traffic(g, t, c, (sum(n for _, n in blocks), maps, depths), found.mac)
     tail = found.tail
     if not g.held.out:
-        tail += transfer_cycles(c, t.rows, t.cols * t.channels * g.element_bytes)
+        tail += g.sharers * transfer_cycles(c, t.rows, t.cols * t.channels * g.element_bytes)
+    if g.sharers > 1:
+        tail += moves.first  # the other cores' results are what the first loads wait for: nothing hides them
     together = max(found.mac + moves.late, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
@@ -196,16 +198,18 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], ma
     pieces = depths * len(kernel_cuts(g, t))
     weight_loads *= 0 if g.held.weights else pieces // depths
     source_loads *= not g.held.source
-    source_bytes, source_once = _source_tile(g, t, c)
-    weights = 0 if g.held.weights else weight_bytes(g, t)
-    weights_once = transfer_cycles(c, 1, weights) if weights else 0
+    # As many cores as share the stage ask the DRAM for the same at the same time.
+    source_bytes, source_once = (g.sharers * n for n in _source_tile(g, t, c))
+    weights = 0 if g.held.weights else g.sharers * weight_bytes(g, t)
+    weights_once = g.sharers * transfer_cycles(c, 1, weights // g.sharers) if weights else 0
     stored, others = int(not g.held.out), sum(not g.held.other(k) for k in range(g.others))
     tiles, mid = maps * blocks, mid_size(g, t.rows, t.cols)
-    pixel = t.channels * g.element_bytes
-    outside = tiles * stored * _tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, g.out[2] * g.element_bytes)
-    outside += tiles * others * _tile_transfer(c, mid, g.mid[1], pixel, g.mid[2] * g.element_bytes)
+    pixel, pitch = t.channels * g.element_bytes, (g.pixel_channels or g.out[2]) * g.element_bytes
+    outside = tiles * stored * _tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, pitch)
+    outside += tiles * others * _tile_transfer(c, mid, g.mid[1], pixel, pitch)
+    outside *= g.sharers
     moved = source_loads * source_bytes + weight_loads * weights
-    moved += tiles * t.rows * t.cols * pixel * (stored + others)
+    moved += g.sharers * tiles * t.rows * t.cols * pixel * (stored + others)
     bus = source_loads * source_once + weight_loads * weights_once + outside
     late = 0
     if pieces == t.slots > 1 and g.has_head:
