@@ -120,7 +120,7 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     yield (done := replace(done, graph=(graph := simplify(imported))))
 
     progress("quantize")
-    yield (done := replace(done, quantized=_quantized(graph, chip, options)))
+    yield (done := replace(done, quantized=_quantized(graph, chip, options, progress)))
 
     yield from _target(done, progress)
 
@@ -131,7 +131,7 @@ def _imported(model: Model, options: Options) -> Graph:
     return import_onnx(source, dims=options.dims, allow_host=options.allow_host, precision=options.precision)
 
 
-def _quantized(graph: Graph, chip: Chip, options: Options) -> Graph:
+def _quantized(graph: Graph, chip: Chip, options: Options, progress: Progress) -> Graph:
     """Return the graph quantized to the chip's operands; a chip of 16 bits takes int16 whatever the options ask."""
     wide = chip.array.operand_bits == 16
     if wide and (narrow := sorted({t.dtype for t in graph.tensors.values() if t.dtype in BYTES})):
@@ -145,6 +145,7 @@ def _quantized(graph: Graph, chip: Chip, options: Options) -> Graph:
         seed=options.seed,
         activations=WIDE if wide else options.activations,
         calibration=options.calibration,
+        progress=progress,
     )
 
 
@@ -158,7 +159,7 @@ def retarget(
     options = replace(compiled.options, dataflow=dataflow, objective=objective)
     moved = replace(compiled, chip=chip, options=options)
     if compiled.graph is not None and chip.array.operand_bits != compiled.chip.array.operand_bits:
-        moved = replace(moved, quantized=_quantized(compiled.graph, chip, options))
+        moved = replace(moved, quantized=_quantized(compiled.graph, chip, options, progress))
     return list(_target(moved, progress))[-1]
 
 

@@ -2,8 +2,8 @@
 
 Each point is a process of its own: a network of the ResNet family is compiled for `edge`, executed and timed; seconds
 are of CPU time, so that others at work on the machine count little, and exclude the start of the process and the
-loading of compiled kernels; mappings found before are not taken from disk. Along a curve nothing else changes. "per product" and "per instruction" are relative to the
-first point: where they stay at 1, cost grows as the work does.
+loading of compiled kernels; mappings found before are not taken from disk. Along a curve nothing else changes. "per
+product" and "per instruction" are relative to the first point: where they stay at 1, cost grows as the work does.
 
 Run: python -m benchmarks.curves [image] [batch] [array] [depth] [--tiny] [--json OUT.json] [--update-docs]
 """

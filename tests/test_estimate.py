@@ -87,3 +87,14 @@ def test_long_work_is_announced_and_an_interrupt_ends_it_cleanly(tmp_path: Path)
     assert re.fullmatch(r"resnet50: about \d+ s and [\d.]+ MiB of memory \(3\.\d G .*, 25\.\d M weights\)\n", line)
     assert (process.returncode, out, rest) == (130, "", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_long_steps_tell_how_far_they_are() -> None:
+    told: list[str] = []
+    run_compiled(compile_stages("alexnet", "edge", Options(tiny=True), progress=told.append), progress=told.append)
+    assert [step for step in told if step.startswith("quantize")] == [
+        "quantize",
+        *(f"quantize: calibration sample {k}" for k in (1, 2, 3, 4)),
+    ]
+    compared = [step for step in told if step.startswith("compared")]
+    assert compared[-1].startswith(f"compared {len(compared)} of {len(compared)} tensors")
