@@ -1,0 +1,61 @@
+"""What a transfer takes on the DRAM's bus, in closed form: latency, bursts, rows opened, refresh.
+
+A stream of bursts keeps the bus busy while the requests that may be under way outlast what a row change takes; rows of
+other banks then open under the data of the one before. What is left of a row change otherwise, and the share of time
+that refresh takes, prolong every burst. The rules of the memory itself are those of `accelc.sim.dram`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from accelc.chip import Timing
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A transfer with the bus to itself: cycles before its first data, cycles of data, and the bursts it takes."""
+
+    latency: int
+    bus: int
+    bursts: int
+
+    @property
+    def cycles(self) -> int:
+        """Return the cycles from its start to its end."""
+        return self.latency + self.bus
+
+
+NOTHING = Transfer(0, 0, 0)
+
+
+@lru_cache(maxsize=65536)
+def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0) -> Transfer:
+    """Return what `runs` contiguous runs, `step` bytes apart, take; the bursts are the mean over where runs start."""
+    if not runs or not run_bytes:
+        return Transfer(c.dma_issue_cycles, 0, 0)
+    size, row = c.dram_burst_bytes, c.dram_row_bytes
+    grain = math.gcd(step, size) if runs > 1 else size
+    bursts = -(-runs * ((-(-run_bytes // grain) - 1) * grain + size) // size)
+    span = (runs - 1) * step + run_bytes
+    opened = min(bursts, runs * (1 + (run_bytes - 1) // row) if step >= row else span / row)
+    change = c.dram_precharge_cycles + c.dram_activate_cycles
+    each = burst_interval(c)
+    # A row opens while what was asked for before it is still on the bus.
+    shown = max(0.0, change + c.dram_access_cycles + c.dram_burst_cycles - c.dma_outstanding * each)
+    latency = c.dma_issue_cycles + c.dram_access_cycles + int(min(1.0, opened) * change)
+    return Transfer(latency, math.ceil((bursts * each + opened * shown) * refresh_factor(c)), bursts)
+
+
+def burst_interval(c: Timing) -> float:
+    """Return the cycles from burst to burst: of the bus, of the path on chip, or of too few requests under way."""
+    path = -(-c.dram_burst_bytes // c.dma_bytes_per_cycle)
+    return max(c.dram_burst_cycles, path, (c.dram_access_cycles + c.dram_burst_cycles) / c.dma_outstanding)
+
+
+def refresh_factor(c: Timing) -> float:
+    """Return by how much refreshes, after each of which a row opens anew, prolong a stream of bursts."""
+    gone = c.dram_refresh_cycles + c.dram_activate_cycles if c.dram_refresh_cycles else 0
+    return c.dram_refresh_interval_cycles / max(1, c.dram_refresh_interval_cycles - gone)
