@@ -154,10 +154,15 @@ def _depth_counts(g: Geometry, t: Tiling) -> Callable[[Block], Counts]:
     return counts
 
 
+def requantize_cycles(c: Timing, pixels: int, channels: int) -> int:
+    """Return the vector unit's cycles for taking the sums of a tile."""
+    return sum(_REQUANTIZE(c, pixels, channels))
+
+
 def tile_vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
     """Return the vector unit's cycles for one tile; rows that do not adjoin take an instruction each."""
     lanes, mid_pixels, out_pixels = -(-channels // c.vector_lanes), math.prod(mid), math.prod(out)
-    total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
+    total = requantize_cycles(c, mid_pixels, channels) if g.has_head else 0
     total += g.step_work * mid_pixels * lanes + (g.step_work > 0) * c.vector_latency
     total += g.late_work * out_pixels * lanes
     if g.pool is not None:
@@ -218,10 +223,10 @@ def tile_transfer(c: Timing, size: tuple[int, int], width: int, pixel: int, pitc
     """Return the transfer of a tile of a map `width` pixels wide: pixels adjoin only with every channel."""
     rows, cols = size
     if pixel < pitch:
-        return transfer(c, rows * cols, pixel, pitch)
+        return transfer(c, rows * cols, pixel, pitch, grain=pixel)
     if cols >= width:
         return transfer(c, 1, rows * cols * pixel)
-    return transfer(c, rows, cols * pixel, width * pitch)
+    return transfer(c, rows, cols * pixel, width * pitch, grain=cols * pixel)
 
 
 def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, cuts: tuple[int, int]) -> tuple[int, int]:

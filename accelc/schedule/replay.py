@@ -56,7 +56,9 @@ class _Memory:
         self.ports = (act.ports, wgt.ports, b.acc.ports)
         self.bank_bytes = (act.bytes // act.banks, wgt.bytes // wgt.banks)
         self.each = burst_interval(c) * refresh_factor(c)
-        self.demand = c.dram_burst_cycles / burst_interval(c)
+        # Two streams of bursts meet in one of the banks by chance; there each closes the other's row.
+        meets = (c.dram_precharge_cycles + c.dram_activate_cycles) / c.dram_banks / 3
+        self.shared = min(1.0, burst_interval(c) / (2 * (c.dram_burst_cycles + meets)))
         self.steal = tuple(-(-c.dram_burst_bytes // buffer.width_bytes) / self.each for buffer in (act, wgt))
 
 
@@ -112,7 +114,7 @@ class Replay:
         for e in (load, store):
             e.flows = e.running >= 0 and e.latency <= SHORT
         shared = load.flows and store.flows
-        load.rate = store.rate = min(1.0, 0.5 / self.memory.demand) if shared else 1.0
+        load.rate = store.rate = self.memory.shared if shared else 1.0
         array.rate = vector.rate = 1.0
         if array.running >= 0 or vector.running >= 0:
             for e in (load, store):

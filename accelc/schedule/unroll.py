@@ -6,6 +6,7 @@ between them that stand for the rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from accelc.chip import Timing
 from accelc.isa import Space
 from accelc.schedule.abreast import follows
-from accelc.schedule.cost import piece_cycles, source_pixel, tile_vector_cycles
+from accelc.schedule.cost import piece_cycles, requantize_cycles, source_pixel, tile_vector_cycles
 from accelc.schedule.frames import NO_HALO, other_names
 from accelc.schedule.geometry import BLOCK
 from accelc.schedule.options import Tables
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ALIGN = 64
 ENDS, BETWEEN = 2, 3  # of many bands or blocks, how many are written out at each end and between
-FEW = 12  # all of so many are written out
+FEW = 48  # all of so many are written out
 
 Span = tuple[int, int]
 
@@ -151,16 +152,19 @@ class Map:
         low = self.cell.low + self.view.offset + image * sn + rows[0] * sh
         return [(Space.ACT, max(low, self.cell.low), min(low + (rows[1] - rows[0]) * sh, self.cell.high))]
 
-    def transfer(self, c: Timing, size: Span, pixel: int) -> Transfer:
-        """Return the transfer of so many rows and columns, `pixel` bytes of each pixel."""
-        (rows, cols), view = size, self.view
-        if view is None or not rows * cols:
-            return transfer(c, min(1, rows * cols), rows * cols * pixel)
-        if pixel < view.pitch and rows * cols > 1:
-            return transfer(c, rows * cols, pixel, view.pitch)
-        if rows > 1 and cols * pixel < view.strides[1]:
-            return transfer(c, rows, cols * pixel, view.strides[1])
-        return transfer(c, 1, rows * cols * pixel)
+    def transfer(self, c: Timing, tile: tuple[int, Span, Span], channel: int, pixel: int) -> Transfer:
+        """Return the transfer of the rows and columns of an image, `pixel` bytes of each pixel from a channel on."""
+        (image, rows, cols), view = tile, self.view
+        high, wide = rows[1] - rows[0], cols[1] - cols[0]
+        if view is None or not high * wide:
+            return transfer(c, min(1, high * wide), high * wide * pixel)
+        sn, sh, sw = view.strides
+        start = view.offset + image * sn + rows[0] * sh + cols[0] * sw + channel * view.element_bytes
+        if pixel < sw and high * wide > 1:
+            return transfer(c, high * wide, pixel, sw, start=start)
+        if high > 1 and wide * pixel < sh:
+            return transfer(c, high, wide * pixel, sh, start=start)
+        return transfer(c, 1, high * wide * pixel, start=start)
 
 
 class Machine:
@@ -260,7 +264,7 @@ class StageWork:
         self.out = machine.map_of(self.stage.output)
         self._param_bytes = 12 if self.chip.requantization == "fixed" or self.g.element_bytes == 2 else 8
         self._piece: dict[Hashable, int] = {}
-        self._vector: dict[Hashable, int] = {}
+        self._vector: dict[tuple[Span, Span, int], Span] = {}
 
     def _claim(self, floors: tuple[int, int]) -> None:
         """Lay out the stage's slots in its part of the buffers."""
@@ -317,47 +321,73 @@ class StageWork:
         if self.g.has_head:
             self._head(block, tile, mid, use)
         else:
-            self._source(block, tile, mid, (block.first, block.count), use)
+            self._source(tile, mid, (block.first, block.count), use)
         for k, other in enumerate(self.others):
             one = other.view is not None and other.view.extents[1:3] == (1, 1)
             place = ((0, 1), (0, 1)) if one else mid
-            self._read(other, self.other_slots[k], (tile.image, place, block.first), place, block.count, use)
+            self._read(other, self.other_slots[k], (tile.image, *place), (block.first, block.count), use)
         self._finish(block, tile, mid, use)
 
     def _finish(self, block: Block, tile: Tile, mid: tuple[Span, Span], use: _Use) -> None:
-        """Write out the vector steps of a tile and its store; on chip, the steps write the map itself."""
-        held, cells = self.out.cell, [*self.mid]
-        if held is None:
-            cells.append(self.out_slots.claim(object()))
+        """Write out the vector steps of a tile and its store; on chip, the last step writes the map itself."""
+        sizes, steps = (_size(*mid), _size(tile.rows, tile.cols), block.count), len(self.stage.steps)
+        held = self.out.cell
+        last = _Use(held=use.held, needs=use.needs, parts=use.parts)
+        if held is not None:
+            last.needs += held.users()
+            last.parts += self.out.part(tile.image, tile.rows)
+        made = [] if held is not None and not (steps and self.g.private_out) else [self._result(tile, block.count)]
+        first, rest = self._cycles_of_steps(sizes)
+        if self.g.has_head and steps:
+            into = self.mid if self.g.pool is not None else made
+            _Use().record(self.work, VECTOR, first, use.reads[:2], into)
+            done = last.record(self.work, VECTOR, rest, [*into, *use.reads[2:], *self.table_cells], made)
         else:
-            use.needs += held.users()
-            use.parts += self.out.part(tile.image, tile.rows)
-        sizes = _size(*mid), _size(tile.rows, tile.cols), block.count
-        if sizes not in self._vector:
-            self._vector[sizes] = tile_vector_cycles(self.g, self.c, *sizes)
-        done = use.record(self.work, VECTOR, self._vector[sizes], [*use.reads, *self.table_cells], cells)
+            done = last.record(self.work, VECTOR, first + rest, [*use.reads, *self.table_cells], made)
         if held is not None:
             held.written = done
         else:
-            pixel = block.count * self.out.view.element_bytes if self.out.view is not None else block.count
-            if self.out.view is not None and block.count == self.out.view.extents[3] and self.out.view.contiguous:
-                pixel = self.out.view.pitch
-            done = self.work.move(STORE, self.out.transfer(self.c, sizes[1], pixel), cells[-1])
+            done = self._store(block, tile, made[0])
         self.out.rows.add(self.out.span(tile.image, tile.rows), done)
+
+    def _result(self, tile: Tile, channels: int) -> Cell:
+        """Return the cell in which a tile of the result is made."""
+        cell, size = self.out_slots.claim(object()), _size(tile.rows, tile.cols)
+        each = 4 * channels if self.g.raw_output else self.g.pitch(channels)
+        cell.fill(min(size[0] * size[1] * each, cell.high - cell.low))
+        return cell
+
+    def _cycles_of_steps(self, sizes: tuple[Span, Span, int]) -> Span:
+        """Return the vector unit's cycles for taking a tile's sums, and for the steps that follow."""
+        if sizes not in self._vector:
+            mid, _, channels = sizes
+            whole = tile_vector_cycles(self.g, self.c, *sizes)
+            first = requantize_cycles(self.c, mid[0] * mid[1], channels) if self.g.has_head else 0
+            self._vector[sizes] = first, whole - first
+        return self._vector[sizes]
+
+    def _store(self, block: Block, tile: Tile, cell: Cell) -> int:
+        view = self.out.view
+        assert view is not None
+        whole = block.count == view.extents[3] and view.contiguous
+        pixel = view.pitch if whole else block.count * view.element_bytes
+        area = (tile.image, tile.rows, tile.cols)
+        return self.work.move(STORE, self.out.transfer(self.c, area, block.first, pixel), cell)
 
     def _head(self, block: Block, tile: Tile, mid: tuple[Span, Span], use: _Use) -> None:
         """Write out the loads and the array's work of a tile; `use` is then what the vector steps read."""
         g, acc, weights = self.g, self.acc_slots.claim(object()), None
         need, size = self._source_need(mid), _size(*mid)
+        acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * g.element_bytes, acc.high - acc.low))
         step = self.t.depth if block.groups == 1 and not g.depthwise else block.depth
         for first in range(0, block.depth, step):
             depth = min(step, block.depth - first)
             for top, bottom in kernel_cuts(g, self.t):
                 last = first + depth >= block.depth and bottom == g.conv[0].kernel
-                weights = self._weights(block, (first, top), self._weight_bytes(block, depth, bottom - top, last))
+                weights = self._weights(block, (first, top), self._weight_bytes(block, depth, bottom - top), last)
                 piece = _Use([weights])
                 channel = block.first if g.depthwise else block.source + first
-                self._source(block, tile, need, (channel, depth), piece)
+                self._source(tile, need, (channel, depth), piece)
                 piece.record(self.work, MAC, self._cycles(size, block, depth, bottom - top), piece.reads, [acc])
         assert weights is not None
         use.reads += [acc, weights]
@@ -368,55 +398,52 @@ class StageWork:
             self._piece[key] = piece_cycles(self.g, self.t, self.chip, size, block, depth, height)
         return self._piece[key]
 
-    def _weight_bytes(self, block: Block, depth: int, height: int, last: bool) -> int:
+    def _weight_bytes(self, block: Block, depth: int, height: int) -> int:
         g = self.g
-        params = self._param_bytes * block.count * last
         if g.depthwise:
-            return round_up(g.taps * block.count * g.element_bytes, 4 * g.element_bytes) + params
+            return round_up(g.taps * block.count * g.element_bytes, 4 * g.element_bytes)
         n = round_up(block.count // block.groups, BLOCK) * block.groups
-        return g.parts * height * g.conv[1].kernel * n * g.pitch(depth // block.groups) + params
+        return g.parts * height * g.conv[1].kernel * n * g.pitch(depth // block.groups)
 
-    def _weights(self, block: Block, piece: Span, size: int) -> Cell:
-        """Return the cell of a weight tile, loaded unless it is there."""
+    def _weights(self, block: Block, piece: Span, size: int, last: bool) -> Cell:
+        """Return the cell of a weight tile, loaded unless it is there; the last one of a block ends with parameters."""
         key, area = (block.first, *piece), self.plan.pins.places.get(self.index)
-        if area is not None:
-            cells = self.m.pinned.setdefault(area, {})
-            if key not in cells:
-                cells[key] = Cell(Space.WGT, area[1], area[1] + area[2])
-                self.work.move(LOAD, transfer(self.c, 1, size), cells[key])
-            return cells[key]
-        found = self.weight_slots.find(key)
-        if found is None:
+        pinned = None if area is None else self.m.pinned.setdefault(area, {})
+        found = self.weight_slots.find(key) if pinned is None else pinned.get(key)
+        if found is not None:
+            return found
+        if pinned is None or area is None:
             found = self.weight_slots.claim(key)
-            self.work.move(LOAD, transfer(self.c, 1, size), found)
+        else:
+            found = pinned[key] = Cell(Space.WGT, area[1], area[1] + area[2])
+        params = self._param_bytes * block.count * last
+        found.fill(size + params, size)
+        self.work.move(LOAD, transfer(self.c, 1, size + params), found)
         return found
 
-    def _source(
-        self, block: Block, tile: Tile, need: tuple[Span, Span], channels: Span, use: _Use
-    ) -> None:
+    def _source(self, tile: Tile, need: tuple[Span, Span], channels: Span, use: _Use) -> None:
         """Add a tile of the source to what is used; `channels` are the first that is read and their number."""
-        del block
         if self.g.flattened and self.source.view is not None:
             need = (0, self.source.view.extents[1]), need[1]
-        self._read(self.source, self.source_slots, (tile.image, need, *channels), need, channels[1], use)
+        self._read(self.source, self.source_slots, (tile.image, *need), channels, use)
 
-    def _read(
-        self, what: Map, slots: Slots, key: tuple[Hashable, ...], need: tuple[Span, Span], channels: int, use: _Use
-    ) -> None:
+    def _read(self, what: Map, slots: Slots, area: tuple[int, Span, Span], channels: Span, use: _Use) -> None:
         """Add a tile of a map to what is used: the map if it is on chip, else a slot, loaded unless it holds it."""
-        image = int(key[0])  # type: ignore[call-overload]
-        made = what.rows.last(what.span(image, need[0]))
+        (image, rows, cols), (first, count) = area, channels
+        made = what.rows.last(what.span(image, rows))
         if what.cell is not None:
             use.needs.append(made)
-            use.parts += what.part(image, need[0])
+            use.parts += what.part(image, rows)
             use.held.append(what.cell)
             return
-        found = slots.find(key)
+        found = slots.find((area, channels))
         if found is None:
-            found = slots.claim(key)
-            size = (1, 1) if self.g.flattened else _size(*need)
-            pixel = source_pixel(self.g, channels) if what is self.source else channels * self.g.element_bytes
-            self.work.move(LOAD, what.transfer(self.c, size, pixel), found, [made])
+            found = slots.claim((area, channels))
+            flat = self.g.flattened and what is self.source
+            pixel = source_pixel(self.g, count) if what is self.source else count * self.g.element_bytes
+            moved = what.transfer(self.c, (image, (0, 1), (0, 1)) if flat else (image, rows, cols), first, pixel)
+            found.fill(min(pixel * (1 if flat else math.prod(_size(rows, cols))), found.high - found.low))
+            self.work.move(LOAD, moved, found, [made])
         use.reads.append(found)
 
     def _mid_need(self, tile: Tile) -> tuple[Span, Span]:

@@ -18,17 +18,32 @@ LOAD, STORE, MAC, VECTOR = range(4)
 NO_BANKS = (0, 0, 0)
 
 Range = tuple[Space, int, int]
-"""A space, a first byte (of acc: word) and the one past the last."""
+"""A space, its first byte (of acc: word) and the one past the last."""
 
 
 class Cell:
-    """A range of a buffer: the newest entry that wrote it, the newest of each engine that read it."""
+    """A range of a buffer: the newest entry that wrote it, the newest of each engine that read it.
+
+    What lies in it ends at `end`; of weights, the array reads what lies before `split` and the vector unit the rest.
+    """
 
     def __init__(self, space: Space, low: int, high: int, before: Iterable[int] = ()) -> None:
         self.space, self.low, self.high = space, low, high
+        self.end = self.split = high
         self.before = tuple(before)  # entries that used what lay here before
         self.written = -1
         self.reads = [-1] * 4
+
+    def fill(self, size: int, split: int | None = None) -> None:
+        """Note how many bytes (of acc: words) lie in the cell, and how many of them the array reads."""
+        self.end = self.low + size
+        self.split = self.end if split is None else self.low + split
+
+    def part(self, engine: int) -> Range:
+        """Return the range that the array or the vector unit touches."""
+        if engine == VECTOR and self.split < self.end:
+            return self.space, self.split, self.end
+        return self.space, self.low, self.split
 
     def users(self) -> list[int]:
         """Return the newest entries that read or wrote the cell, or what lay there before it was written."""
@@ -64,7 +79,7 @@ class Work:
         """Record a load into, or a store from, a cell; `needs` are entries it waits for besides the cell's."""
         waits = [cell.written] if engine == STORE else cell.users()
         k = self._add(engine, what.latency, what.bursts and what.bus, [*waits, *needs], NO_BANKS)
-        self.place[k] = (self._buffer(cell.space), cell.low, cell.high)
+        self.place[k] = (self._buffer(cell.space), cell.low, cell.end)
         if engine == STORE:
             cell.reads[STORE] = k
         else:
@@ -77,7 +92,7 @@ class Work:
     ) -> int:  # fmt: skip
         """Record work of the array or the vector unit on cells, and on parts of maps on chip."""
         waits = [cell.written for cell in reads] + [k for cell in writes for k in cell.users()]
-        ranges = [(cell.space, cell.low, cell.high) for cell in (*reads, *writes)]
+        ranges = [cell.part(engine) for cell in (*reads, *writes)]
         k = self._add(engine, 0, cycles, [*waits, *needs], self._banks((*ranges, *parts)))
         for cell in reads:
             cell.reads[engine] = k
