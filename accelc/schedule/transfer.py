@@ -13,8 +13,6 @@ from functools import lru_cache
 
 from accelc.chip import Timing
 
-LINE = 64  # bytes: tensors and constants begin at multiples of it
-
 
 @dataclass(frozen=True)
 class Transfer:
@@ -33,13 +31,16 @@ class Transfer:
 
 @lru_cache(maxsize=65536)
 def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int = 0, grain: int = 0) -> Transfer:
-    """Return what `runs` contiguous runs, `step` bytes apart, take.
+    """Return what `runs` contiguous runs, `step` bytes apart, take; the first begins at address `start`.
 
-    The first run begins `start` bytes (some multiple of `grain` bytes, if that is given) behind a multiple of `LINE`.
+    With a `grain`, runs begin at some multiple of so many bytes behind it: the bursts are then the mean.
     """
     if not runs or not run_bytes:
         return Transfer(c.dma_issue_cycles, 0, 0)
-    bursts = math.ceil(runs * _bursts(c, runs, run_bytes, math.gcd(step, grain) if runs > 1 else grain, start))
+    # The places within a burst at which runs begin lie so far apart.
+    apart = math.gcd(step if runs > 1 else 0, grain, c.dram_burst_bytes)
+    beyond = (-(-(run_bytes + start % apart) // apart) - 1) * apart
+    bursts = -(-runs * (beyond + c.dram_burst_bytes) // c.dram_burst_bytes)
     span = (runs - 1) * step + run_bytes
     row = c.dram_row_bytes
     opened = min(bursts, runs * (1 + (run_bytes - 1) // row) if step >= row else span / row)
@@ -49,15 +50,6 @@ def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int 
     shown = max(0.0, change + c.dram_access_cycles + c.dram_burst_cycles - c.dma_outstanding * each)
     latency = c.dma_issue_cycles + c.dram_access_cycles + int(min(1.0, opened) * change)
     return Transfer(latency, math.ceil((bursts * each + opened * shown) * refresh_factor(c)), bursts)
-
-
-def _bursts(c: Timing, runs: int, run_bytes: int, grain: int, start: int) -> float:
-    """Return the bursts of a run, the mean over where it may begin: `grain` is 0 if that is known but for its burst."""
-    line = min(LINE, c.dram_burst_bytes)
-    within = math.gcd(grain, line) if grain or runs > 1 else line
-    lines = (-(-(run_bytes + start % within) // within) - 1) * within / line + 1
-    lines_of_burst = c.dram_burst_bytes // line
-    return (lines + lines_of_burst - 1) / lines_of_burst
 
 
 def burst_interval(c: Timing) -> float:

@@ -12,27 +12,22 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
-from accelc.chip import Timing
 from accelc.isa import Space
 from accelc.schedule.abreast import follows
 from accelc.schedule.cost import piece_cycles, requantize_cycles, source_pixel, tile_vector_cycles
-from accelc.schedule.frames import NO_HALO, other_names
+from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK
-from accelc.schedule.options import Tables
-from accelc.schedule.search import table_bytes
-from accelc.schedule.tiling import Block, Footprint, channel_blocks, footprint, kernel_cuts
-from accelc.schedule.transfer import Transfer, transfer
-from accelc.schedule.views import View, round_up
+from accelc.schedule.layout import Machine, Map, Piece, Slots, Span, pieces_of
+from accelc.schedule.tiling import Block, channel_blocks
+from accelc.schedule.transfer import transfer
+from accelc.schedule.views import round_up
 from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Cell, Range, Work
 
 if TYPE_CHECKING:
     from accelc.schedule import Schedule
 
-ALIGN = 64
 ENDS, BETWEEN = 2, 3  # of many bands or blocks, how many are written out at each end and between
 FEW = 48  # all of so many are written out
-
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -52,183 +47,6 @@ def sampled(count: int) -> list[tuple[int, float]]:
     middle = count // 2
     rest = [(middle + k, (count - 2 * ENDS) / BETWEEN) for k in range(BETWEEN)]
     return [*((k, 1.0) for k in range(ENDS)), *rest, *((k, 1.0) for k in range(count - ENDS, count))]
-
-
-class Rows:
-    """Who wrote which rows of a map, oldest first."""
-
-    def __init__(self) -> None:
-        self._written: list[tuple[int, int, int]] = []
-
-    def add(self, rows: Span, entry: int) -> None:
-        """Note that an entry wrote a range of rows."""
-        self._written.append((*rows, entry))
-
-    def last(self, rows: Span) -> int:
-        """Return the newest entry that wrote one of the rows; of rows not written out, the one that stands for them."""
-        for top, bottom, entry in reversed(self._written):
-            if top < rows[1] and rows[0] < bottom:
-                return entry
-        above = [entry for top, _, entry in self._written if top < rows[1]]
-        return above[-1] if above else -1
-
-
-class Slots:
-    """Equal cells that hold the last few things loaded, each under a key."""
-
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self._cells = list(cells)
-        self._keys: list[Hashable] = [object() for _ in cells]
-
-    def find(self, key: Hashable) -> Cell | None:
-        """Return the cell that holds `key`, if one does; it counts as used last."""
-        if key not in self._keys:
-            return None
-        place = self._keys.index(key)
-        self._keys.append(self._keys.pop(place))
-        self._cells.append(self._cells.pop(place))
-        return self._cells[-1]
-
-    def claim(self, key: Hashable) -> Cell:
-        """Return the cell that was used longest ago, now `key`'s."""
-        self._cells.append(self._cells.pop(0))
-        self._keys = [*self._keys[1:], key]
-        return self._cells[-1]
-
-
-class Ring:
-    """A buffer handed out stage by stage (as lowering does), and the cells that lie in it."""
-
-    def __init__(self, work: Work, size: int) -> None:
-        self.work, self.size, self.at = work, size, 0
-        self._cells: list[Cell] = []
-
-    def make_room(self, amount: int, floor: int) -> None:
-        """Begin anew unless `amount` units are left before `floor`."""
-        if self.at + amount > floor:
-            self.at = 0
-
-    def take(self, amount: int, floor: int) -> int:
-        """Return the start of `amount` units before `floor`."""
-        self.make_room(amount, floor)
-        start = self.at
-        self.at += amount
-        return start
-
-    def cells(self, space: Space, start: int, count: int, size: int) -> list[Cell]:
-        """Return `count` new cells of `size` units; each waits for what used its range before."""
-        spans = [(start + k * size, start + (k + 1) * size) for k in range(count)]
-        made = [Cell(space, low, high, self._users(low, high)) for low, high in spans]
-        self._cells = [old for old in self._cells if not (start <= old.low and old.high <= start + count * size)]
-        self._cells += made
-        return made
-
-    def _users(self, low: int, high: int) -> list[int]:
-        met = [old for old in self._cells if old.low < high and low < old.high]
-        return self.work.newest(k for old in met for k in (*old.users(), *old.before))
-
-
-@dataclass(frozen=True)
-class Map:
-    """A map that stages read or write: its view, who wrote its rows, and its cell if it stays on chip.
-
-    A constant has no view.
-    """
-
-    view: View | None
-    rows: Rows
-    cell: Cell | None = None
-
-    def span(self, image: int, rows: Span) -> Span:
-        """Return rows of an image as rows of all images."""
-        height = self.view.extents[1] if self.view is not None else 0
-        return image * height + rows[0], image * height + rows[1]
-
-    def part(self, image: int, rows: Span) -> list[Range]:
-        """Return the range of the activation buffer that rows of an image take, none if the map is in DRAM."""
-        if self.cell is None or self.view is None:
-            return []
-        sn, sh, _ = self.view.strides
-        low = self.cell.low + self.view.offset + image * sn + rows[0] * sh
-        return [(Space.ACT, max(low, self.cell.low), min(low + (rows[1] - rows[0]) * sh, self.cell.high))]
-
-    def transfer(self, c: Timing, tile: tuple[int, Span, Span], channel: int, pixel: int) -> Transfer:
-        """Return the transfer of the rows and columns of an image, `pixel` bytes of each pixel from a channel on."""
-        (image, rows, cols), view = tile, self.view
-        high, wide = rows[1] - rows[0], cols[1] - cols[0]
-        if view is None or not high * wide:
-            return transfer(c, min(1, high * wide), high * wide * pixel)
-        sn, sh, sw = view.strides
-        start = view.offset + image * sn + rows[0] * sh + cols[0] * sw + channel * view.element_bytes
-        if pixel < sw and high * wide > 1:
-            return transfer(c, high * wide, pixel, sw, start=start)
-        if high > 1 and wide * pixel < sh:
-            return transfer(c, high, wide * pixel, sh, start=start)
-        return transfer(c, 1, high * wide * pixel, start=start)
-
-
-class Machine:
-    """What stages share: the buffers, the maps on chip and in DRAM, pinned weights."""
-
-    def __init__(self, plan: Schedule) -> None:
-        c = plan.chip.timing
-        self.plan, self.work = plan, Work(plan.chip)
-        self.act = Ring(self.work, c.act_bytes)
-        self.wgt = self.act if c.unified else Ring(self.work, c.wgt_bytes)
-        self.acc = Ring(self.work, c.acc_bytes // 4)
-        self.pinned: dict[tuple[int, int, int], dict[Hashable, Cell]] = {}
-        self._rows: dict[str, Rows] = {}
-        self._held: dict[str, Cell] = {}
-        self._filled: set[str] = set()
-
-    def room(self, index: int) -> tuple[Footprint, int, int]:
-        """Return what a stage takes on chip, and the bytes it claims of the activation and the weight buffer."""
-        entry = self.plan.plans[index]
-        assert entry.geometry is not None
-        assert entry.tiling is not None
-        tables = Tables(*table_bytes(self.plan.graph, entry.stage)).room(entry.tiling.channels)
-        f = footprint(entry.geometry, entry.tiling, tables)
-        return f, round_up(f.act_bytes(entry.geometry), ALIGN), round_up(f.wgt_bytes, ALIGN)
-
-    def floors(self, *stages: int) -> tuple[int, int]:
-        """Return the bytes from the start of the activation and the weight buffer that stages may claim."""
-        pins, c = self.plan.pins.floors, self.plan.chip.timing
-        act = min(self.plan.residency.floors[k] for k in stages)
-        return act, min(pins.get(k, c.wgt_bytes) for k in stages)
-
-    def make_room(self, *stages: int) -> None:
-        """Let the parts of stages that run abreast lie side by side."""
-        rooms, (floor, wgt_floor) = [self.room(k) for k in stages], self.floors(*stages)
-        act, wgt = sum(room[1] for room in rooms), sum(room[2] for room in rooms)
-        if self.act is self.wgt:
-            self.act.make_room(act + wgt, floor)
-        else:
-            self.act.make_room(act, floor)
-            self.wgt.make_room(wgt, wgt_floor)
-
-    def map_of(self, name: str) -> Map:
-        """Return the map that a tensor is or lies in."""
-        view, kept = self.plan.views.get(name), self.plan.residency
-        if view is None:
-            return Map(None, Rows())
-        rows = self._rows.setdefault(view.region, Rows())
-        if not kept.held(view.region):
-            return Map(view, rows)
-        frame = kept.frames[view.region]
-        if view.region not in self._held:
-            self._held[view.region] = self.act.cells(Space.ACT, kept.places[view.region], 1, frame.bytes)[0]
-        return Map(frame.view(view), rows, self._held[view.region])
-
-    def fill_halo(self, name: str) -> None:
-        """Write the padding around a map on chip, if it has some and no map in its place had."""
-        made, kept = self.map_of(name), self.plan.residency
-        if made.cell is None or made.view is None:
-            return
-        frame, turn = kept.frames[made.view.region], kept.turns[made.view.region]
-        if frame.halo != NO_HALO and turn not in self._filled:
-            self._filled.add(turn)
-            for _ in range(3 * frame.owner.extents[0]):
-                self.work.move(LOAD, transfer(self.plan.chip.timing, 0, 0), made.cell)
 
 
 @dataclass
@@ -262,7 +80,6 @@ class StageWork:
         self.source = machine.map_of(self.stage.source)
         self.others = [machine.map_of(name) for name in other_names(self.stage)]
         self.out = machine.map_of(self.stage.output)
-        self._param_bytes = 12 if self.chip.requantization == "fixed" or self.g.element_bytes == 2 else 8
         self._piece: dict[Hashable, int] = {}
         self._vector: dict[tuple[Span, Span, int], Span] = {}
 
@@ -379,46 +196,37 @@ class StageWork:
         g, acc, weights = self.g, self.acc_slots.claim(object()), None
         need, size = self._source_need(mid), _size(*mid)
         acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * g.element_bytes, acc.high - acc.low))
-        step = self.t.depth if block.groups == 1 and not g.depthwise else block.depth
-        for first in range(0, block.depth, step):
-            depth = min(step, block.depth - first)
-            for top, bottom in kernel_cuts(g, self.t):
-                last = first + depth >= block.depth and bottom == g.conv[0].kernel
-                weights = self._weights(block, (first, top), self._weight_bytes(block, depth, bottom - top), last)
-                piece = _Use([weights])
-                channel = block.first if g.depthwise else block.source + first
-                self._source(tile, need, (channel, depth), piece)
-                piece.record(self.work, MAC, self._cycles(size, block, depth, bottom - top), piece.reads, [acc])
+        for piece in pieces_of(g, self.t, block):
+            weights, each = self._weights(piece), _Use()
+            each.reads.append(weights)
+            channel = block.first if g.depthwise else block.source + piece.first
+            self._source(tile, need, (channel, piece.depth), each)
+            each.record(self.work, MAC, self._cycles(size, piece), each.reads, [acc])
         assert weights is not None
         use.reads += [acc, weights]
 
-    def _cycles(self, size: Span, block: Block, depth: int, height: int) -> int:
-        key = (size, block.count, block.groups, depth, height)
+    def _cycles(self, size: Span, piece: Piece) -> int:
+        block, height = piece.block, piece.bottom - piece.top
+        key = (size, block.count, block.groups, piece.depth, height)
         if key not in self._piece:
-            self._piece[key] = piece_cycles(self.g, self.t, self.chip, size, block, depth, height)
+            self._piece[key] = piece_cycles(self.g, self.t, self.chip, size, block, piece.depth, height)
         return self._piece[key]
 
-    def _weight_bytes(self, block: Block, depth: int, height: int) -> int:
-        g = self.g
-        if g.depthwise:
-            return round_up(g.taps * block.count * g.element_bytes, 4 * g.element_bytes)
-        n = round_up(block.count // block.groups, BLOCK) * block.groups
-        return g.parts * height * g.conv[1].kernel * n * g.pitch(depth // block.groups)
-
-    def _weights(self, block: Block, piece: Span, size: int, last: bool) -> Cell:
-        """Return the cell of a weight tile, loaded unless it is there; the last one of a block ends with parameters."""
-        key, area = (block.first, *piece), self.plan.pins.places.get(self.index)
+    def _weights(self, piece: Piece) -> Cell:
+        """Return the cell of a weight tile, loaded unless it is there."""
+        area = self.plan.pins.places.get(self.index)
         pinned = None if area is None else self.m.pinned.setdefault(area, {})
-        found = self.weight_slots.find(key) if pinned is None else pinned.get(key)
+        found = self.weight_slots.find(piece.key) if pinned is None else pinned.get(piece.key)
         if found is not None:
             return found
         if pinned is None or area is None:
-            found = self.weight_slots.claim(key)
+            found = self.weight_slots.claim(piece.key)
         else:
-            found = pinned[key] = Cell(Space.WGT, area[1], area[1] + area[2])
-        params = self._param_bytes * block.count * last
-        found.fill(size + params, size)
-        self.work.move(LOAD, transfer(self.c, 1, size + params), found)
+            found = pinned[piece.key] = Cell(Space.WGT, area[1], area[1] + area[2])
+        size = piece.weight_bytes(self.g)
+        whole = size + piece.param_bytes(self.g, self.chip)
+        found.fill(whole, size)
+        self.work.move(LOAD, transfer(self.c, 1, whole, start=self.m.constants.address(self.index, piece.key)), found)
         return found
 
     def _source(self, tile: Tile, need: tuple[Span, Span], channels: Span, use: _Use) -> None:
