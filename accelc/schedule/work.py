@@ -33,6 +33,7 @@ class Cell:
         self.before = tuple(before)  # entries that used what lay here before
         self.written = -1
         self.reads = [-1] * 4
+        self._read_from = low  # where what the vector unit read last begins
 
     def fill(self, size: int, split: int | None = None) -> None:
         """Note how many bytes (of acc: words) lie in the cell, and how many of them the array reads."""
@@ -44,6 +45,19 @@ class Cell:
         if engine == VECTOR and self.split < self.end:
             return self.space, self.split, self.end
         return self.space, self.low, self.split
+
+    def read(self, engine: int, entry: int) -> None:
+        """Note that an entry reads the cell."""
+        self.reads[engine] = entry
+        if engine == VECTOR:
+            self._read_from = self.part(engine)[1]
+
+    def overwrite(self, entry: int) -> list[int]:
+        """Note that a load fills the cell up to its end; return what it waits for: parameters behind it may stay."""
+        waits, spared = self.users(), self.reads[VECTOR] if self._read_from >= self.end else -1
+        self.written, self.reads = entry, [-1] * 4
+        self.reads[VECTOR] = spared
+        return [k for k in waits if k != spared]
 
     def users(self) -> list[int]:
         """Return the newest entries that read or wrote the cell, or what lay there before it was written."""
@@ -77,13 +91,14 @@ class Work:
 
     def move(self, engine: int, what: Transfer, cell: Cell, needs: Iterable[int] = ()) -> int:
         """Record a load into, or a store from, a cell; `needs` are entries it waits for besides the cell's."""
-        waits = [cell.written] if engine == STORE else cell.users()
-        k = self._add(engine, what.latency, what.bursts and what.bus, [*waits, *needs], NO_BANKS)
-        self.place[k] = (self._buffer(cell.space), cell.low, cell.end)
+        k = len(self.engine)
         if engine == STORE:
-            cell.reads[STORE] = k
+            waits = [cell.written]
+            cell.read(STORE, k)
         else:
-            cell.written, cell.reads = k, [-1] * 4
+            waits = cell.overwrite(k)
+        self._add(engine, what.latency, what.bursts and what.bus, [*waits, *needs], NO_BANKS)
+        self.place[k] = (self._buffer(cell.space), cell.low, cell.end)
         return k
 
     def compute(
@@ -95,7 +110,7 @@ class Work:
         ranges = [cell.part(engine) for cell in (*reads, *writes)]
         k = self._add(engine, 0, cycles, [*waits, *needs], self._banks((*ranges, *parts)))
         for cell in reads:
-            cell.reads[engine] = k
+            cell.read(engine, k)
         for cell in writes:
             cell.written = k
         return k
