@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accelc.chip import Chip
-from accelc.graph import TABLE_OPS, Graph, Layer, macs, nhwc
-from accelc.isa import by_name
+from accelc.graph import Graph, Layer, macs, nhwc
 from accelc.schedule.plain import is_plain
+from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
+from accelc.schedule.vector import vector_cycles
 from accelc.schedule.views import View
 
 
@@ -67,30 +68,11 @@ def vector_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
     if is_plain(result) and layer.op not in ("conv", "fc"):
         return 0  # streams, which the caller knows
     n, h, w, c = nhwc(result.shape)
-    wide = "16" if chip.array.operand_bits == 16 else ""
-    pixels = {"pixels": n * h * w, "n": c}
-    if layer.op in ("conv", "fc"):
-        return _clause("drain" if result.dtype == "int32" else f"requantize{wide}", chip, pixels)
-    if layer.op in ("max_pool", "avg_pool"):
-        kernel = dict(zip(("kernel_y", "kernel_x"), layer.attrs["kernel"], strict=True))
-        return _clause(f"{layer.op}{wide}", chip, {"rows": n * h, "cols": w, "n": c, **kernel})
-    if layer.op == "softmax":
-        return _clause(f"softmax{wide}", chip, pixels)
-    if layer.op == "lrn":
-        size = layer.attrs["size"]
-        return _clause(f"lrn{wide}", chip, {**pixels, "before": (size - 1) // 2, "after": size // 2})
-    if layer.op in ("global_avg_pool", "global_max_pool"):
-        _, rows, cols, _ = nhwc(graph.tensors[layer.inputs[0]].shape)
-        return n * rows * cols * -(-c // chip.timing.vector_lanes)
-    if layer.op in (*TABLE_OPS, "add", "sub", "mul"):
-        return _clause(f"add{wide}", chip, pixels)
-    return 0
-
-
-def _clause(name: str, chip: Chip, operands: Mapping[str, int]) -> int:
-    made = by_name(name)
-    cycles: int = made.clauses["cycles"](chip.timing, **{n: operands[n] for n in made.operand_names("cycles")})[0]
-    return cycles
+    window = layer.attrs["kernel"] if layer.op in WINDOW_OPS else (1, 1)
+    if layer.op in GLOBAL_OPS:
+        window = nhwc(graph.tensors[layer.inputs[0]].shape)[1:3]
+    cycles, latency = vector_cycles(chip, layer, n * h * w, c, window, raw=result.dtype == "int32")
+    return cycles - latency
 
 
 def weight_bytes_of(graph: Graph, layer: Layer) -> int:

@@ -154,15 +154,10 @@ def _depth_counts(g: Geometry, t: Tiling) -> Callable[[Block], Counts]:
     return counts
 
 
-def requantize_cycles(c: Timing, pixels: int, channels: int) -> int:
-    """Return the vector unit's cycles for taking the sums of a tile."""
-    return sum(_REQUANTIZE(c, pixels, channels))
-
-
 def tile_vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
     """Return the vector unit's cycles for one tile; rows that do not adjoin take an instruction each."""
     lanes, mid_pixels, out_pixels = -(-channels // c.vector_lanes), math.prod(mid), math.prod(out)
-    total = requantize_cycles(c, mid_pixels, channels) if g.has_head else 0
+    total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
     total += g.step_work * mid_pixels * lanes + (g.step_work > 0) * c.vector_latency
     total += g.late_work * out_pixels * lanes
     if g.pool is not None:

@@ -173,6 +173,12 @@ class Map:
         low = self.cell.low + self.view.offset + image * sn + rows[0] * sh
         return [(Space.ACT, max(low, self.cell.low), min(low + (rows[1] - rows[0]) * sh, self.cell.high))]
 
+    def adjoins(self, rows: int, cols: int) -> bool:
+        """Return whether so many rows and columns are one run of bytes on chip."""
+        if self.view is None or self.cell is None:
+            return True
+        return rows == 1 or self.view.strides[1] == cols * self.view.strides[2] or self.view.extents[1:3] == (1, 1)
+
     def transfer(self, c: Timing, tile: tuple[int, Span, Span], channel: int, pixel: int) -> Transfer:
         """Return the transfer of the rows and columns of an image, `pixel` bytes of each pixel from a channel on."""
         (image, rows, cols), view = tile, self.view

@@ -12,20 +12,24 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
+from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
 from accelc.isa import Space
 from accelc.schedule.abreast import follows
-from accelc.schedule.cost import piece_cycles, requantize_cycles, source_pixel, tile_vector_cycles
+from accelc.schedule.cost import piece_cycles, source_pixel
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK
 from accelc.schedule.layout import Machine, Map, Piece, Slots, Span, pieces_of
+from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.tiling import Block, channel_blocks
 from accelc.schedule.transfer import transfer
+from accelc.schedule.vector import vector_cycles
 from accelc.schedule.views import round_up
 from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Cell, Range, Work
 
 if TYPE_CHECKING:
     from accelc.schedule import Schedule
 
+POOLS = (*WINDOW_OPS, *GLOBAL_OPS)
 ENDS, BETWEEN = 2, 3  # of many bands or blocks, how many are written out at each end and between
 FEW = 48  # all of so many are written out
 
@@ -57,6 +61,7 @@ class _Use:
     needs: list[int] = field(default_factory=list)
     held: list[Cell] = field(default_factory=list)
     parts: list[Range] = field(default_factory=list)
+    apart: bool = False  # rows of a map on chip do not adjoin
 
     def record(self, work: Work, engine: int, cycles: int, reads: Sequence[Cell], writes: Sequence[Cell]) -> int:
         """Record the entry and return its number."""
@@ -81,7 +86,8 @@ class StageWork:
         self.others = [machine.map_of(name) for name in other_names(self.stage)]
         self.out = machine.map_of(self.stage.output)
         self._piece: dict[Hashable, int] = {}
-        self._vector: dict[tuple[Span, Span, int], Span] = {}
+        # What a table for all channels gives is loaded once; one for each channel is taken for that too.
+        self._tabled = {step.name for step in self.stage.steps if step.op in (*TABLE_OPS, "softmax")}
 
     def _claim(self, floors: tuple[int, int]) -> None:
         """Lay out the stage's slots in its part of the buffers."""
@@ -132,56 +138,67 @@ class StageWork:
         return self._source_need(self._mid_need(tile))[0][1]
 
     def write(self, block: Block, weight: float, tile: Tile) -> None:
-        """Write out one tile of one block of channels."""
+        """Write out one tile of one block of channels: the array's work, each vector step, the store."""
         self.work.now = (self.index, weight * tile.weight)
         mid, use = self._mid_need(tile), _Use()
         if self.g.has_head:
-            self._head(block, tile, mid, use)
+            use.reads += self._head(block, tile, mid)
         else:
             self._source(tile, mid, (block.first, block.count), use)
-        for k, other in enumerate(self.others):
-            one = other.view is not None and other.view.extents[1:3] == (1, 1)
-            place = ((0, 1), (0, 1)) if one else mid
-            self._read(other, self.other_slots[k], (tile.image, *place), (block.first, block.count), use)
-        self._finish(block, tile, mid, use)
-
-    def _finish(self, block: Block, tile: Tile, mid: tuple[Span, Span], use: _Use) -> None:
-        """Write out the vector steps of a tile and its store; on chip, the last step writes the map itself."""
-        sizes, steps = (_size(*mid), _size(tile.rows, tile.cols), block.count), len(self.stage.steps)
-        held = self.out.cell
-        last = _Use(held=use.held, needs=use.needs, parts=use.parts)
-        if held is not None:
-            last.needs += held.users()
-            last.parts += self.out.part(tile.image, tile.rows)
-        made = [] if held is not None and not (steps and self.g.private_out) else [self._result(tile, block.count)]
-        first, rest = self._cycles_of_steps(sizes)
-        if self.g.has_head and steps:
-            into = self.mid if self.g.pool is not None else made
-            _Use().record(self.work, VECTOR, first, use.reads[:2], into)
-            done = last.record(self.work, VECTOR, rest, [*into, *use.reads[2:], *self.table_cells], made)
+        made, entry = list[Cell](), -1
+        for k, step in enumerate(self.stage.layers):
+            if k:
+                use = _Use([*made])
+            if step.op in ELEMENTWISE:
+                self._other(step, block, tile, mid, use)
+            if step.name in self._tabled:
+                use.reads += self.table_cells
+            made = self._target(k, tile, block.count, made, use)
+            entry = use.record(self.work, VECTOR, self._vector_cycles(k, mid, tile, block.count, use), use.reads, made)
+        if self.out.cell is None:
+            entry = self._store(block, tile, made[0])
         else:
-            done = last.record(self.work, VECTOR, first + rest, [*use.reads, *self.table_cells], made)
-        if held is not None:
-            held.written = done
-        else:
-            done = self._store(block, tile, made[0])
-        self.out.rows.add(self.out.span(tile.image, tile.rows), done)
+            self.out.cell.written = entry
+        self.out.rows.add(self.out.span(tile.image, tile.rows), entry)
 
-    def _result(self, tile: Tile, channels: int) -> Cell:
-        """Return the cell in which a tile of the result is made."""
+    def _target(self, k: int, tile: Tile, channels: int, made: list[Cell], use: _Use) -> list[Cell]:
+        """Return the cells that a stage's layer writes, none if it writes the map on chip, which is then used."""
+        layers, out = self.stage.layers, self.out
+        if k == len(layers) - 1 and out.cell is not None:
+            use.needs += out.cell.users()
+            self._touch(out, tile.image, tile.rows, tile.cols, use)
+            return []
+        if k and made and layers[k].op not in (*POOLS, *CHANNEL_OPS):
+            return made
+        if any(layer.op in POOLS for layer in layers[k + 1 :]):
+            return self.mid
         cell, size = self.out_slots.claim(object()), _size(tile.rows, tile.cols)
         each = 4 * channels if self.g.raw_output else self.g.pitch(channels)
         cell.fill(min(size[0] * size[1] * each, cell.high - cell.low))
-        return cell
+        return [cell]
 
-    def _cycles_of_steps(self, sizes: tuple[Span, Span, int]) -> Span:
-        """Return the vector unit's cycles for taking a tile's sums, and for the steps that follow."""
-        if sizes not in self._vector:
-            mid, _, channels = sizes
-            whole = tile_vector_cycles(self.g, self.c, *sizes)
-            first = requantize_cycles(self.c, mid[0] * mid[1], channels) if self.g.has_head else 0
-            self._vector[sizes] = first, whole - first
-        return self._vector[sizes]
+    def _vector_cycles(self, k: int, mid: tuple[Span, Span], tile: Tile, channels: int, use: _Use) -> int:
+        """Return the cycles of a layer's vector work; rows that do not adjoin on chip take an instruction each."""
+        step, pool = self.stage.layers[k], self.g.pool
+        after = pool is not None and any(layer.op in POOLS for layer in self.stage.layers[: k + 1])
+        rows, cols = _size(tile.rows, tile.cols) if after else _size(*mid)
+        window = (pool[0].kernel, pool[1].kernel) if pool is not None and step.op in POOLS else (1, 1)
+        raw = step is self.stage.head and self.plan.graph.tensors[step.outputs[0]].dtype == "int32"
+        cycles, latency = vector_cycles(self.chip, step, rows * cols, channels, window, raw=raw)
+        return cycles + latency * (rows - 1) * use.apart
+
+    def _touch(self, what: Map, image: int, rows: Span, cols: Span, use: _Use) -> None:
+        """Add a part of a map on chip to what is used."""
+        use.parts += what.part(image, rows)
+        use.apart |= not what.adjoins(*_size(rows, cols))
+
+    def _other(self, step: Layer, block: Block, tile: Tile, mid: tuple[Span, Span], use: _Use) -> None:
+        """Add the second operand of an elementwise step to what is used."""
+        k = [layer.name for layer in self.stage.layers if layer.op in ELEMENTWISE].index(step.name)
+        other = self.others[k]
+        one = other.view is not None and other.view.extents[1:3] == (1, 1)
+        place = ((0, 1), (0, 1)) if one else mid
+        self._read(other, self.other_slots[k], (tile.image, *place), (block.first, block.count), use)
 
     def _store(self, block: Block, tile: Tile, cell: Cell) -> int:
         view = self.out.view
@@ -191,8 +208,8 @@ class StageWork:
         area = (tile.image, tile.rows, tile.cols)
         return self.work.move(STORE, self.out.transfer(self.c, area, block.first, pixel), cell)
 
-    def _head(self, block: Block, tile: Tile, mid: tuple[Span, Span], use: _Use) -> None:
-        """Write out the loads and the array's work of a tile; `use` is then what the vector steps read."""
+    def _head(self, block: Block, tile: Tile, mid: tuple[Span, Span]) -> list[Cell]:
+        """Write out the loads and the array's work of a tile; return its sums and its parameters."""
         g, acc, weights = self.g, self.acc_slots.claim(object()), None
         need, size = self._source_need(mid), _size(*mid)
         acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * g.element_bytes, acc.high - acc.low))
@@ -203,7 +220,7 @@ class StageWork:
             self._source(tile, need, (channel, piece.depth), each)
             each.record(self.work, MAC, self._cycles(size, piece), each.reads, [acc])
         assert weights is not None
-        use.reads += [acc, weights]
+        return [acc, weights]
 
     def _cycles(self, size: Span, piece: Piece) -> int:
         block, height = piece.block, piece.bottom - piece.top
@@ -241,7 +258,7 @@ class StageWork:
         made = what.rows.last(what.span(image, rows))
         if what.cell is not None:
             use.needs.append(made)
-            use.parts += what.part(image, rows)
+            self._touch(what, image, rows, cols, use)
             use.held.append(what.cell)
             return
         found = slots.find((area, channels))
