@@ -15,6 +15,7 @@ from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Work
 
 ENGINES = (LOAD, STORE, MAC, VECTOR)
 SHORT = 1e-6  # cycles; what is left below it is rounding
+NEVER = 1e18
 
 CAUSES = ("array", "dma_wait", "bank_conflict", "dependency", "vector")
 ARRAY, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK = range(len(CAUSES))
@@ -46,7 +47,7 @@ class _Engine:
 
 
 class _Memory:
-    """What a chip's banks and bus allow."""
+    """What a chip's banks and bus allow, and the rows of the DRAM that are open."""
 
     def __init__(self, chip: Chip) -> None:
         c, b = chip.timing, chip.buffers
@@ -55,11 +56,30 @@ class _Memory:
         assert wgt is not None
         self.ports = (act.ports, wgt.ports, b.acc.ports)
         self.bank_bytes = (act.bytes // act.banks, wgt.bytes // wgt.banks)
-        self.each = burst_interval(c) * refresh_factor(c)
-        # Two streams of bursts meet in one of the banks by chance; there each closes the other's row.
-        meets = (c.dram_precharge_cycles + c.dram_activate_cycles) / c.dram_banks / 3
-        self.shared = min(1.0, burst_interval(c) / (2 * (c.dram_burst_cycles + meets)))
-        self.steal = tuple(-(-c.dram_burst_bytes // buffer.width_bytes) / self.each for buffer in (act, wgt))
+        each = burst_interval(c)
+        self.steal = tuple(-(-c.dram_burst_bytes // p.width_bytes) / each / refresh_factor(c) for p in (act, wgt))
+        self.change = c.dram_precharge_cycles + c.dram_activate_cycles
+        # Of a transfer's own pace: beside another, and beside another in the same bank, whose row each closes.
+        self.shared = min(1.0, each / (2 * c.dram_burst_cycles))
+        self.met = min(1.0, each / (2 * (c.dram_burst_cycles + self.change)))
+        self.row_bytes, self._banks = c.dram_row_bytes, c.dram_banks
+        self._bits = c.dram_banks.bit_length() - 1
+        self._open = [-1] * c.dram_banks
+
+    def bank(self, line: int) -> int:
+        """Return the bank in which a line of the DRAM lies (see `accelc.sim.dram`)."""
+        return (line ^ (line >> self._bits)) & (self._banks - 1)
+
+    def opening(self, start: int) -> int:
+        """Return the cycles for opening the row of an address."""
+        line = start // self.row_bytes
+        return 0 if self._open[self.bank(line)] == line else self.change
+
+    def leave_open(self, start: int, span: int) -> None:
+        """Note the rows that a transfer leaves open."""
+        first, last = start // self.row_bytes, (start + max(span, 1) - 1) // self.row_bytes
+        for line in range(max(first, last - 2 * self._banks), last + 1):
+            self._open[self.bank(line)] = line
 
 
 class Replay:
@@ -100,6 +120,8 @@ class Replay:
         times.start[entry] = self.now
         e.at, e.running, e.rate = e.at + 1, entry, 1.0
         e.latency, e.left = self.work.latency[entry], self.work.duration[entry]
+        if e.left and number < MAC:
+            e.latency += self.memory.opening(self.work.dram[entry][0])
 
     def _excluded(self, entry: int, other: int) -> bool:
         """Return whether another unit's entry holds the one port of a bank."""
@@ -113,13 +135,23 @@ class Replay:
         load, store, array, vector = self.engines
         for e in (load, store):
             e.flows = e.running >= 0 and e.latency <= SHORT
-        shared = load.flows and store.flows
-        load.rate = store.rate = self.memory.shared if shared else 1.0
+        load.rate = store.rate = self._shared() if load.flows and store.flows else 1.0
         array.rate = vector.rate = 1.0
         if array.running >= 0 or vector.running >= 0:
             for e in (load, store):
                 if e.flows:
                     self._steal(e)
+
+    def _shared(self) -> float:
+        """Return the pace of a load and a store on one bus."""
+        lines = [int(self._address(e)) // self.memory.row_bytes for e in self.engines[:MAC]]
+        meet = lines[0] != lines[1] and self.memory.bank(lines[0]) == self.memory.bank(lines[1])
+        return self.memory.met if meet else self.memory.shared
+
+    def _address(self, e: _Engine) -> float:
+        """Return the address of the DRAM that a transfer has come to."""
+        start, span = self.work.dram[e.running]
+        return start + min(span * (1 - e.left / (self.work.duration[e.running] or 1)) + SHORT, max(span - 1, 0))
 
     def _steal(self, e: _Engine) -> None:
         """Slow the unit that holds the bank which a transfer's data pass."""
@@ -154,6 +186,8 @@ class Replay:
                     self.times.stolen[e.running] += (1 - e.rate) * step
             if e.latency <= SHORT and e.left <= SHORT:
                 self.times.end[e.running] = self.now
+                if self.work.dram[e.running][1]:
+                    self.memory.leave_open(*self.work.dram[e.running])
                 e.last, e.running, e.flows = e.running, -1, False
 
     def _until(self, e: _Engine) -> float:
@@ -161,16 +195,23 @@ class Replay:
         if e.latency > SHORT:
             return e.latency
         if e.rate <= 0:
-            return 1e18 if e.left > SHORT else 0.0
-        ends = e.left / e.rate
+            return NEVER if e.left > SHORT else 0.0
+        duration = self.work.duration[e.running]
+        steps = [e.left / e.rate]
         buffer, low, high = self.work.place[e.running]
-        if e.flows and high > low and self.memory.ports[buffer] < 3:
+        if e.flows and self.memory.ports[buffer] < 3:
             size = self.memory.bank_bytes[buffer]
-            at = self._position(e)
-            ahead = (int(at) // size + 1) * size - at
-            if ahead < high - at:
-                return min(ends, ahead / (high - low) * self.work.duration[e.running] / e.rate + SHORT)
-        return ends
+            steps.append(_to_next(self._position(e), high, size, high - low, duration / e.rate))
+        if e.flows and e.rate in (self.memory.shared, self.memory.met):
+            start, span = self.work.dram[e.running]
+            steps.append(_to_next(self._address(e), start + span, self.memory.row_bytes, span, duration / e.rate))
+        return min(steps)
+
+
+def _to_next(at: float, end: int, size: int, length: int, cycles: float) -> float:
+    """Return the cycles until what moves over `length` in `cycles` passes from one piece of `size` to the next."""
+    ahead = (int(at) // size + 1) * size - at
+    return ahead / length * cycles + SHORT if ahead < end - at else NEVER
 
 
 def charge(work: Work, times: Times, stages: int) -> list[list[float]]:

@@ -16,16 +16,23 @@ from accelc.chip import Timing
 
 @dataclass(frozen=True)
 class Transfer:
-    """A transfer with the bus to itself: cycles before its first data, cycles of data, and the bursts it takes."""
+    """A transfer with the bus to itself: cycles before its first data, cycles of data, the bursts it takes.
+
+    `opening` are the further cycles before its first data that are likely to go to opening a row. Its bytes lie within
+    [start, start + span) of the DRAM.
+    """
 
     latency: int
+    opening: int
     bus: int
     bursts: int
+    start: int
+    span: int
 
     @property
     def cycles(self) -> int:
         """Return the cycles from its start to its end."""
-        return self.latency + self.bus
+        return self.latency + self.opening + self.bus
 
 
 
@@ -36,7 +43,7 @@ def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int 
     With a `grain`, runs begin at some multiple of so many bytes behind it: the bursts are then the mean.
     """
     if not runs or not run_bytes:
-        return Transfer(c.dma_issue_cycles, 0, 0)
+        return Transfer(c.dma_issue_cycles, 0, 0, 0, start, 0)
     # The places within a burst at which runs begin lie so far apart.
     apart = math.gcd(step if runs > 1 else 0, grain, c.dram_burst_bytes)
     beyond = (-(-(run_bytes + start % apart) // apart) - 1) * apart
@@ -48,8 +55,9 @@ def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int 
     each = burst_interval(c)
     # A row opens while what was asked for before it is still on the bus.
     shown = max(0.0, change + c.dram_access_cycles + c.dram_burst_cycles - c.dma_outstanding * each)
-    latency = c.dma_issue_cycles + c.dram_access_cycles + int(min(1.0, opened) * change)
-    return Transfer(latency, math.ceil((bursts * each + opened * shown) * refresh_factor(c)), bursts)
+    bus = math.ceil((bursts * each + opened * shown) * refresh_factor(c))
+    latency, opening = c.dma_issue_cycles + c.dram_access_cycles, int(min(1.0, opened) * change)
+    return Transfer(latency, opening, bus, bursts, start, span)
 
 
 def burst_interval(c: Timing) -> float:

@@ -7,7 +7,7 @@ between them that stand for the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from accelc.schedule import Schedule
 
 POOLS = (*WINDOW_OPS, *GLOBAL_OPS)
-ENDS, BETWEEN = 2, 3  # of many bands or blocks, how many are written out at each end and between
-FEW = 48  # all of so many are written out
+MANY = 4096  # pieces of work of a stage; all of fewer are written out
+ENDS, BETWEEN = 12, 8  # of more, how many bands or blocks are written out at each end and between
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Tile:
     weight: float
 
 
-def sampled(count: int) -> list[tuple[int, float]]:
+def sampled(count: int, *, some: bool) -> list[tuple[int, float]]:
     """Return the numbers of those of `count` that are written out, and how many each stands for."""
-    if count <= FEW:
+    if not some or count <= 2 * ENDS + BETWEEN:
         return [(k, 1.0) for k in range(count)]
-    middle = count // 2
-    rest = [(middle + k, (count - 2 * ENDS) / BETWEEN) for k in range(BETWEEN)]
+    first = (count - BETWEEN) // 2
+    rest = [(first + k, (count - 2 * ENDS) / BETWEEN) for k in range(BETWEEN)]
     return [*((k, 1.0) for k in range(ENDS)), *rest, *((k, 1.0) for k in range(count - ENDS, count))]
 
 
@@ -118,20 +118,21 @@ class StageWork:
 
     def order(self) -> list[tuple[Block, float, Tile]]:
         """Return the tiles that are written out, and how many of the stage's blocks each one's block stands for."""
-        all_blocks = channel_blocks(self.g, self.t.channels)
-        blocks = [(all_blocks[k], weight) for k, weight in sampled(len(all_blocks))]
-        tiles = list(self._tiles())
-        if self.t.weights_outer:
+        found, (height, width, _), t = channel_blocks(self.g, self.t.channels), self.g.out, self.t
+        bands, columns = -(-height // t.rows), -(-width // t.cols)
+        pieces = sum(1 for _ in pieces_of(self.g, t, found[0])) if self.g.has_head else 1
+        some = len(found) * self.g.batch * bands * columns * pieces > MANY
+        blocks = [(found[k], weight) for k, weight in sampled(len(found), some=some)]
+        axes = (sampled(count, some=some) for count in (self.g.batch, bands, columns))
+        tiles = [self._tile(n, y, x, a * b * c) for (n, a), (y, b), (x, c) in product(*axes)]
+        if t.weights_outer:
             return [(block, weight, tile) for block, weight in blocks for tile in tiles]
         return [(block, weight, tile) for tile in tiles for block, weight in blocks]
 
-    def _tiles(self) -> Iterator[Tile]:
-        height, width, _ = self.g.out
-        rows, cols = -(-height // self.t.rows), -(-width // self.t.cols)
-        for (n, every), (y, down), (x, across) in product(sampled(self.g.batch), sampled(rows), sampled(cols)):
-            top, left = y * self.t.rows, x * self.t.cols
-            ends = min(top + self.t.rows, height), min(left + self.t.cols, width)
-            yield Tile(n, (top, ends[0]), (left, ends[1]), every * down * across)
+    def _tile(self, image: int, band: int, column: int, weight: float) -> Tile:
+        (height, width, _), t = self.g.out, self.t
+        top, left = band * t.rows, column * t.cols
+        return Tile(image, (top, min(top + t.rows, height)), (left, min(left + t.cols, width)), weight)
 
     def rows_read(self, tile: Tile) -> int:
         """Return how many rows of the source, from the first, a tile and those before it read."""

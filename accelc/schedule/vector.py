@@ -17,8 +17,8 @@ def vector_cycles(
 ) -> tuple[int, int]:
     """Return the cycles of a layer's instruction on `pixels` of its result, and of these those of its latency.
 
-    `window` is what a pool reads for a pixel, `raw` a head's result in 32-bit sums. Layers that the vector unit does not
-    do on tiles take none.
+    `window` is what a pool reads for a pixel, `raw` a head's result in 32-bit sums. Layers that the vector unit does
+    not do on tiles take none.
     """
     found = _clause(layer, raw)
     if found is None:

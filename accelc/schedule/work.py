@@ -17,6 +17,7 @@ from accelc.schedule.transfer import Transfer
 LOAD, STORE, MAC, VECTOR = range(4)
 NO_BANKS = (0, 0, 0)
 
+Span = tuple[int, int]
 Range = tuple[Space, int, int]
 """A space, its first byte (of acc: word) and the one past the last."""
 
@@ -70,7 +71,7 @@ class Work:
 
     `duration` is in cycles, for a transfer those of its data; `latency` are a transfer's cycles before them. `banks`
     are bit masks of the banks of act, wgt and acc that an entry of the array or the vector unit holds, `place` the
-    buffer and the range that a transfer fills or reads.
+    buffer and the range that a transfer fills or reads, `dram` the first byte and the length of its range of the DRAM.
     """
 
     chip: Chip
@@ -82,6 +83,7 @@ class Work:
     weight: list[float] = field(default_factory=list)
     banks: list[tuple[int, int, int]] = field(default_factory=list)
     place: list[tuple[int, int, int]] = field(default_factory=list)
+    dram: list[Span] = field(default_factory=list)
     now: tuple[int, float] = (0, 1.0)  # the stage and the weight of what is recorded next
 
     def __post_init__(self) -> None:
@@ -97,7 +99,8 @@ class Work:
             cell.read(STORE, k)
         else:
             waits = cell.overwrite(k)
-        self._add(engine, what.latency, what.bursts and what.bus, [*waits, *needs], NO_BANKS)
+        self._add(engine, what.latency, what.bus, [*waits, *needs], NO_BANKS)
+        self.dram[k] = what.start, what.span
         self.place[k] = (self._buffer(cell.space), cell.low, cell.end)
         return k
 
@@ -131,6 +134,7 @@ class Work:
         self.weight.append(self.now[1])
         self.banks.append(banks)
         self.place.append((0, 0, 0))
+        self.dram.append((0, 0))
         self.engine.append(engine)
         return len(self.engine) - 1
 
