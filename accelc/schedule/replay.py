@@ -17,6 +17,9 @@ ENGINES = (LOAD, STORE, MAC, VECTOR)
 SHORT = 1e-6  # cycles; what is left below it is rounding
 NEVER = 1e18
 
+SEEN = 4  # rows of a transfer; later ones open under the data of those before
+MEETINGS = 0.5  # two streams that meet in a bank by chance have half of a row in common, on the mean
+
 CAUSES = ("array", "dma_wait", "bank_conflict", "dependency", "vector")
 ARRAY, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK = range(len(CAUSES))
 
@@ -56,12 +59,12 @@ class _Memory:
         assert wgt is not None
         self.ports = (act.ports, wgt.ports, b.acc.ports)
         self.bank_bytes = (act.bytes // act.banks, wgt.bytes // wgt.banks)
-        each = burst_interval(c)
+        self.each = each = burst_interval(c)
         self.steal = tuple(-(-c.dram_burst_bytes // p.width_bytes) / each / refresh_factor(c) for p in (act, wgt))
         self.change = c.dram_precharge_cycles + c.dram_activate_cycles
-        # Of a transfer's own pace: beside another, and beside another in the same bank, whose row each closes.
-        self.shared = min(1.0, each / (2 * c.dram_burst_cycles))
-        self.met = min(1.0, each / (2 * (c.dram_burst_cycles + self.change)))
+        # Of its own pace, what a transfer keeps beside another. They meet in a bank, where each closes the other's row.
+        met = c.dram_burst_cycles + MEETINGS * self.change / c.dram_banks
+        self.shared = min(1.0, each / (2 * met))
         self.row_bytes, self._banks = c.dram_row_bytes, c.dram_banks
         self._bits = c.dram_banks.bit_length() - 1
         self._open = [-1] * c.dram_banks
@@ -70,10 +73,14 @@ class _Memory:
         """Return the bank in which a line of the DRAM lies (see `accelc.sim.dram`)."""
         return (line ^ (line >> self._bits)) & (self._banks - 1)
 
-    def opening(self, start: int) -> int:
-        """Return the cycles for opening the row of an address."""
-        line = start // self.row_bytes
-        return 0 if self._open[self.bank(line)] == line else self.change
+    def opening(self, start: int, span: int, cycles: float) -> float:
+        """Return the cycles that a transfer waits for rows to open: requests go out one a cycle, ahead of the data."""
+        shown, line = 0.0, start // self.row_bytes
+        for k in range(min(SEEN, (start + span - 1) // self.row_bytes - line + 1)):
+            if self._open[self.bank(line + k)] != line + k:
+                passed = max(0, (line + k) * self.row_bytes - start) / span * cycles
+                shown = max(shown, self.change - passed * (1 - 1 / self.each))
+        return shown
 
     def leave_open(self, start: int, span: int) -> None:
         """Note the rows that a transfer leaves open."""
@@ -121,7 +128,7 @@ class Replay:
         e.at, e.running, e.rate = e.at + 1, entry, 1.0
         e.latency, e.left = self.work.latency[entry], self.work.duration[entry]
         if e.left and number < MAC:
-            e.latency += self.memory.opening(self.work.dram[entry][0])
+            e.latency += self.memory.opening(*self.work.dram[entry], e.left)
 
     def _excluded(self, entry: int, other: int) -> bool:
         """Return whether another unit's entry holds the one port of a bank."""
@@ -135,23 +142,12 @@ class Replay:
         load, store, array, vector = self.engines
         for e in (load, store):
             e.flows = e.running >= 0 and e.latency <= SHORT
-        load.rate = store.rate = self._shared() if load.flows and store.flows else 1.0
+        load.rate = store.rate = self.memory.shared if load.flows and store.flows else 1.0
         array.rate = vector.rate = 1.0
         if array.running >= 0 or vector.running >= 0:
             for e in (load, store):
                 if e.flows:
                     self._steal(e)
-
-    def _shared(self) -> float:
-        """Return the pace of a load and a store on one bus."""
-        lines = [int(self._address(e)) // self.memory.row_bytes for e in self.engines[:MAC]]
-        meet = lines[0] != lines[1] and self.memory.bank(lines[0]) == self.memory.bank(lines[1])
-        return self.memory.met if meet else self.memory.shared
-
-    def _address(self, e: _Engine) -> float:
-        """Return the address of the DRAM that a transfer has come to."""
-        start, span = self.work.dram[e.running]
-        return start + min(span * (1 - e.left / (self.work.duration[e.running] or 1)) + SHORT, max(span - 1, 0))
 
     def _steal(self, e: _Engine) -> None:
         """Slow the unit that holds the bank which a transfer's data pass."""
@@ -196,22 +192,14 @@ class Replay:
             return e.latency
         if e.rate <= 0:
             return NEVER if e.left > SHORT else 0.0
-        duration = self.work.duration[e.running]
-        steps = [e.left / e.rate]
-        buffer, low, high = self.work.place[e.running]
-        if e.flows and self.memory.ports[buffer] < 3:
-            size = self.memory.bank_bytes[buffer]
-            steps.append(_to_next(self._position(e), high, size, high - low, duration / e.rate))
-        if e.flows and e.rate in (self.memory.shared, self.memory.met):
-            start, span = self.work.dram[e.running]
-            steps.append(_to_next(self._address(e), start + span, self.memory.row_bytes, span, duration / e.rate))
-        return min(steps)
-
-
-def _to_next(at: float, end: int, size: int, length: int, cycles: float) -> float:
-    """Return the cycles until what moves over `length` in `cycles` passes from one piece of `size` to the next."""
-    ahead = (int(at) // size + 1) * size - at
-    return ahead / length * cycles + SHORT if ahead < end - at else NEVER
+        ends, (buffer, low, high) = e.left / e.rate, self.work.place[e.running]
+        if not e.flows or self.memory.ports[buffer] > 2:
+            return ends
+        size, at = self.memory.bank_bytes[buffer], self._position(e)
+        ahead = (int(at) // size + 1) * size - at
+        if ahead >= high - at:
+            return ends
+        return min(ends, ahead / (high - low) * self.work.duration[e.running] / e.rate + SHORT)
 
 
 def charge(work: Work, times: Times, stages: int) -> list[list[float]]:

@@ -67,6 +67,12 @@ def burst_interval(c: Timing) -> float:
 
 
 def refresh_factor(c: Timing) -> float:
-    """Return by how much refreshes, after each of which a row opens anew, prolong a stream of bursts."""
-    gone = c.dram_refresh_cycles + c.dram_activate_cycles if c.dram_refresh_cycles else 0
-    return c.dram_refresh_interval_cycles / max(1, c.dram_refresh_interval_cycles - gone)
+    """Return by how much refreshes prolong a stream of bursts: after each, rows open anew.
+
+    These are the row that is read, and those that the requests under way had opened ahead.
+    """
+    if not c.dram_refresh_cycles:
+        return 1.0
+    ahead = c.dma_outstanding * c.dram_burst_bytes / c.dram_row_bytes
+    gone = c.dram_refresh_cycles + c.dram_activate_cycles * (1 + min(ahead, c.dram_banks))
+    return c.dram_refresh_interval_cycles / max(1.0, c.dram_refresh_interval_cycles - gone)
