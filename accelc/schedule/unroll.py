@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from accelc.schedule import Schedule
 
 POOLS = (*WINDOW_OPS, *GLOBAL_OPS)
-MANY = 4096  # pieces of work of a stage; all of fewer are written out
-ENDS, BETWEEN = 12, 8  # of more, how many bands or blocks are written out at each end and between
+MANY = 256  # pieces of work of a stage; all of fewer are written out
+LEAST = 10  # bands, columns or blocks that are written out of more
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,26 @@ class Tile:
     weight: float
 
 
-def sampled(count: int, *, some: bool) -> list[tuple[int, float]]:
-    """Return the numbers of those of `count` that are written out, and how many each stands for."""
-    if not some or count <= 2 * ENDS + BETWEEN:
+def sampled(count: int, kept: int) -> list[tuple[int, float]]:
+    """Return which of `count` turns are written out, those at both ends and in the middle, and how many each counts."""
+    if kept >= count:
         return [(k, 1.0) for k in range(count)]
-    first = (count - BETWEEN) // 2
-    rest = [(first + k, (count - 2 * ENDS) / BETWEEN) for k in range(BETWEEN)]
-    return [*((k, 1.0) for k in range(ENDS)), *rest, *((k, 1.0) for k in range(count - ENDS, count))]
+    between = max(1, kept // 3)
+    before = (kept - between) // 2
+    after, weight = kept - between - before, (count - kept + between) / between
+    first = before + (count - kept) // 2
+    rest = [(first + k, weight) for k in range(between)]
+    return [*((k, 1.0) for k in range(before)), *rest, *((k, 1.0) for k in range(count - after, count))]
+
+
+def _kept(counts: Sequence[int], pieces: int) -> list[int]:
+    """Return how many of each loop's turns are written out, the outermost first, each of `pieces` in the end."""
+    kept = list(counts)
+    for k, count in enumerate(counts):
+        total = math.prod(kept) * pieces
+        if total > MANY:
+            kept[k] = max(min(LEAST, count), MANY * count // total)
+    return kept
 
 
 @dataclass
@@ -119,15 +132,18 @@ class StageWork:
     def order(self) -> list[tuple[Block, float, Tile]]:
         """Return the tiles that are written out, and how many of the stage's blocks each one's block stands for."""
         found, (height, width, _), t = channel_blocks(self.g, self.t.channels), self.g.out, self.t
-        bands, columns = -(-height // t.rows), -(-width // t.cols)
+        counts = [self.g.batch, -(-height // t.rows), -(-width // t.cols)]
         pieces = sum(1 for _ in pieces_of(self.g, t, found[0])) if self.g.has_head else 1
-        some = len(found) * self.g.batch * bands * columns * pieces > MANY
-        blocks = [(found[k], weight) for k, weight in sampled(len(found), some=some)]
-        axes = (sampled(count, some=some) for count in (self.g.batch, bands, columns))
+        if t.weights_outer:
+            blocks, *kept = _kept([len(found), *counts], pieces)
+        else:
+            *kept, blocks = _kept([*counts, len(found)], pieces)
+        chosen = [(found[k], weight) for k, weight in sampled(len(found), blocks)]
+        axes = (sampled(count, keep) for count, keep in zip(counts, kept, strict=True))
         tiles = [self._tile(n, y, x, a * b * c) for (n, a), (y, b), (x, c) in product(*axes)]
         if t.weights_outer:
-            return [(block, weight, tile) for block, weight in blocks for tile in tiles]
-        return [(block, weight, tile) for tile in tiles for block, weight in blocks]
+            return [(block, weight, tile) for block, weight in chosen for tile in tiles]
+        return [(block, weight, tile) for tile in tiles for block, weight in chosen]
 
     def _tile(self, image: int, band: int, column: int, weight: float) -> Tile:
         (height, width, _), t = self.g.out, self.t
