@@ -22,6 +22,7 @@ from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCall
 from accelc.schedule import Schedule, StagePlan
 from accelc.schedule.bounds import layer_bound, network_bound
+from accelc.schedule.prediction import predict
 from accelc.schedule.views import round_up
 
 HOST_FLOPS_PER_ELEMENT = 16  # a stated price: operations a host operator takes for each element it reads or writes
@@ -168,12 +169,15 @@ def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written:
 
 def _layer_infos(plan: Schedule, streams: Mapping[str, int]) -> list[LayerInfo]:
     chosen = {layer.name: entry for entry in plan.plans for layer in entry.stage.layers}
-    return [_layer_info(plan, layer, chosen.get(layer.name), streams) for layer in plan.graph.layers]
+    expected = zip(plan.plans, predict(plan), strict=True)
+    predicted = {entry.stage.layers[0].name: found.causes for entry, found in expected if found.cycles}
+    predicted |= {name: {"vector": cycles} for name, cycles in streams.items()}
+    layers = plan.graph.layers
+    return [_layer_info(plan, layer, chosen.get(layer.name), predicted.get(layer.name, {})) for layer in layers]
 
 
-def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, streams: Mapping[str, int]) -> LayerInfo:
+def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted: Mapping[str, int]) -> LayerInfo:
     tiling = entry.tiling if entry is not None else None
-    leads = entry is not None and entry.stage.layers[0] is layer
     tile = (
         {}
         if tiling is None
@@ -192,7 +196,8 @@ def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, streams: 
         dataflow=tiling.dataflow if tiling is not None and entry is not None and entry.stage.head is layer else "",
         tile=tile,
         lower_bound_cycles=layer_bound(plan.graph, layer, plan.chip),
-        predicted_cycles=entry.cost.cycles if leads and entry and entry.cost else streams.get(layer.name, 0),
+        predicted_cycles=sum(predicted.values()),
+        predicted=predicted,
     )
 
 

@@ -318,10 +318,12 @@ def unroll(plan: Schedule) -> Work:
         elif plan.plans[index].tiling is not None:
             stage = StageWork(machine, plan, index)
             stage.begin()
-            for block, weight, tile in stage.order():
-                stage.write(block, weight, tile)
+            for turn in stage.order():
+                stage.write(*turn)
         elif plan.plans[index].stage.kind == "copy":
             _copy(machine, plan, index)
+        else:
+            _barrier(machine, plan, index)
         index += 1 + (index in plan.pairs)
     return machine.work
 
@@ -357,3 +359,12 @@ def _copy(machine: Machine, plan: Schedule, index: int) -> None:
     assert made.view is not None
     done = machine.work.move(STORE, transfer(c, 1, made.view.bytes), cell)
     made.rows.add((0, made.view.extents[0] * made.view.extents[1]), done)
+
+
+def _barrier(machine: Machine, plan: Schedule, index: int) -> None:
+    """Write out a stream or a host call as what waits for all before it; its cycles are its instruction's."""
+    work = machine.work
+    made = work.compute(VECTOR, 0, [], [], range(len(work.engine)))
+    for name in plan.plans[index].stage.layers[-1].outputs:
+        if name in plan.views:
+            machine.map_of(name).rows.add((0, 1 << 62), made)
