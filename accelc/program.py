@@ -63,7 +63,7 @@ class Port:
 class LayerInfo:
     """What reports say of a layer: names, work asked for, the schedule chosen, what it is predicted and bound to take.
 
-    Predicted cycles, in all and by cause, are those of the whole stage that the layer opens.
+    Layers of one `stage` share their tiles. Predicted cycles, in all and by cause, stand at the first of them.
     """
 
     name: str
@@ -77,6 +77,7 @@ class LayerInfo:
     predicted: Mapping[str, int] = field(default_factory=dict)
     lower_bound_dram_bytes: int = 0
     lower_bound_energy_j: float = 0.0
+    stage: int = -1
 
 
 @dataclass(frozen=True)

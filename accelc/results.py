@@ -52,13 +52,13 @@ def result_of(
         lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
         lower_bound_binds=str(program.notes.get("lower_bound_binds", "")),
         lower_bound_dram_bytes=int(program.notes.get("lower_bound_dram_bytes", 0)),
+        lower_bound_energy_j=float(program.notes.get("lower_bound_energy_j", 0.0)),
         stalls=_by_cause(causes.sum(axis=0)),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=energy_of(chip, total, timeline.cycles, host_seconds, whole),
         layers=tuple(
-            _layer(layer, chip, causes[k], counts[k], _host_seconds(program, layer), rows[k])
-            for k, layer in enumerate(program.layers)
+            _layer(program, k, chip, causes, counts[k], rows[k]) for k in range(len(program.layers))
         ),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
@@ -72,10 +72,12 @@ def result_of(
 
 
 def _layer(
-    layer: LayerInfo, chip: Chip, causes: Ints, counts: Ints, host_seconds: float, activity: Ints | None
+    program: Program, k: int, chip: Chip, all_causes: Ints, counts: Ints, activity: Ints | None
 ) -> LayerResult:
+    layer, causes = program.layers[k], all_causes[k]
     cycles = int(causes.sum())
-    energy = energy_of(chip, counts, cycles, host_seconds, activity)
+    energy = energy_of(chip, counts, cycles, _host_seconds(program, layer), activity)
+    stage = all_causes[[n for n, other in enumerate(program.layers) if other.stage == layer.stage]].sum(axis=0)
     return LayerResult(
         name=layer.name,
         op=layer.op,
@@ -88,6 +90,11 @@ def _layer(
         utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
         lower_bound_cycles=layer.lower_bound_cycles,
         predicted_cycles=layer.predicted_cycles,
+        predicted=layer.predicted,
+        stage=layer.stage,
+        stage_stalls=_by_cause(stage) if layer.predicted and layer.stage >= 0 else {},
+        lower_bound_dram_bytes=layer.lower_bound_dram_bytes,
+        lower_bound_energy_j=layer.lower_bound_energy_j,
         dataflow=layer.dataflow,
         tile=layer.tile,
         events=_named(counts),
