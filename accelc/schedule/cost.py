@@ -16,13 +16,15 @@ from accelc.schedule.tiling import (
     Block,
     Tiling,
     channel_blocks,
+    footprint,
     kernel_cuts,
     mid_size,
+    on_chip_bytes,
     source_channels,
     source_size,
     weight_bytes,
 )
-from accelc.schedule.transfer import Transfer, transfer
+from accelc.schedule.transfer import Transfer, steal_rate, transfer
 from accelc.schedule.views import round_up
 
 _CONV = by_name("conv").clauses["cycles"]
@@ -121,9 +123,16 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) 
     tail = found.tail
     if not g.held.out:
         tail += transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
-    together = max(found.mac + moves.late, found.vector, moves.bus)
+    met = 0 if c.act_ports > 1 else int(_meeting(g, t, chip) * (found.vector + moves.bus * steal_rate(chip)))
+    together = max(found.mac + moves.late + met, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
+
+
+def _meeting(g: Geometry, t: Tiling, chip: Chip) -> float:
+    """Return how likely two parts of a stage's share of the activation buffer lie in one bank, which has one port."""
+    bank = chip.timing.act_bytes // chip.timing.act_banks
+    return min(1.0, 2 * bank / max(1, on_chip_bytes(footprint(g, t, 0), g, chip)))
 
 
 Counts = list[tuple[int, int]]

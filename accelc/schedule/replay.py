@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from accelc.chip import Chip
-from accelc.schedule.transfer import burst_interval, refresh_factor
+from accelc.schedule.transfer import burst_interval, steal_rate
 from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Work
 
 ENGINES = (LOAD, STORE, MAC, VECTOR)
@@ -60,7 +60,7 @@ class _Memory:
         self.ports = (act.ports, wgt.ports, b.acc.ports)
         self.bank_bytes = (act.bytes // act.banks, wgt.bytes // wgt.banks)
         self.each = each = burst_interval(c)
-        self.steal = tuple(-(-c.dram_burst_bytes // p.width_bytes) / each / refresh_factor(c) for p in (act, wgt))
+        self.steal = (steal_rate(chip), steal_rate(chip, weights=True))
         self.change = c.dram_precharge_cycles + c.dram_activate_cycles
         # Of its own pace, what a transfer keeps beside another. They meet in a bank, where each closes the other's row.
         met = c.dram_burst_cycles + MEETINGS * self.change / c.dram_banks

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from accelc.chip import Timing
+from accelc.chip import Chip, Timing
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,12 @@ def refresh_factor(c: Timing) -> float:
     ahead = c.dma_outstanding * c.dram_burst_bytes / c.dram_row_bytes
     gone = c.dram_refresh_cycles + c.dram_activate_cycles * (1 + min(ahead, c.dram_banks))
     return c.dram_refresh_interval_cycles / max(1.0, c.dram_refresh_interval_cycles - gone)
+
+
+def steal_rate(chip: Chip, *, weights: bool = False) -> float:
+    """Return the cycles that a cycle of data takes of a bank's port on the way to or from a buffer."""
+    buffers = chip.buffers
+    buffer = (buffers.wgt if weights else buffers.act) or buffers.unified
+    assert buffer is not None
+    c = chip.timing
+    return -(-c.dram_burst_bytes // buffer.width_bytes) / (burst_interval(c) * refresh_factor(c))
