@@ -123,16 +123,24 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) 
     tail = found.tail
     if not g.held.out:
         tail += transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
-    met = 0 if c.act_ports > 1 else int(_meeting(g, t, chip) * (found.vector + moves.bus * steal_rate(chip)))
+    met = _meeting(g, t, chip, found, moves) if c.act_ports == 1 else 0
     together = max(found.mac + moves.late + met, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
 
 
-def _meeting(g: Geometry, t: Tiling, chip: Chip) -> float:
-    """Return how likely two parts of a stage's share of the activation buffer lie in one bank, which has one port."""
-    bank = chip.timing.act_bytes // chip.timing.act_banks
-    return min(1.0, 2 * bank / max(1, on_chip_bytes(footprint(g, t, 0), g, chip)))
+def _meeting(g: Geometry, t: Tiling, chip: Chip, engines: Engines, moves: _Traffic) -> int:
+    """Return the cycles that the array loses where banks have one port, to the vector unit and to passing data.
+
+    Two neighboring slots have half a bank in common, on the mean, or lie in one if they are smaller than that.
+    """
+    c, f = chip.timing, footprint(g, t, 0)
+    bank, wgt_bank = c.act_bytes // c.act_banks, c.wgt_bytes // c.wgt_banks
+    lost = engines.vector * min(1.0, 2 * bank / max(1, on_chip_bytes(f, g, chip)))
+    lost += moves.source_bus * steal_rate(chip) * min(1.0, bank / max(1, 2 * f.source))
+    if c.wgt_ports == 1:
+        lost += moves.weight_bus * steal_rate(chip, weights=True) * min(1.0, wgt_bank / max(1, 2 * f.weights))
+    return int(lost)
 
 
 Counts = list[tuple[int, int]]
@@ -176,12 +184,17 @@ def tile_vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[
 
 @dataclass(frozen=True)
 class _Traffic:
-    """What a stage moves: bus cycles, bytes, cycles of the first loads, and those that find no place ahead of time."""
+    """What a stage moves: bus cycles, bytes, cycles of the first loads, and those that find no place ahead of time.
+
+    Of the bus cycles, `weight_bus` are those of weights, `source_bus` those of the source.
+    """
 
     bus: int
     moved: int
     first: int
     late: int
+    source_bus: int
+    weight_bus: int
 
 
 def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], mac: int) -> _Traffic:
@@ -208,7 +221,8 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], ma
         each = mac // max(tiles * pieces, 1)
         kept = weight_loads * max(0, weights_once - each) if t.weights_outer else 0
         late = kept if t.weights_outer and maps > 1 else source_loads * max(0, source_once - each) * (blocks > 1)
-    return _Traffic(bus, moved, source_once * (source_loads > 0) + weights_once, late)
+    first = source_once * (source_loads > 0) + weights_once
+    return _Traffic(bus, moved, first, late, source_loads * source_once, weight_loads * weights_once)
 
 
 def _source_tile(g: Geometry, t: Tiling, c: Timing) -> tuple[int, int]:
