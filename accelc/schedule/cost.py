@@ -14,6 +14,7 @@ from accelc.isa.dataflow import CODES
 from accelc.schedule.geometry import BLOCK, Geometry
 from accelc.schedule.tiling import (
     Block,
+    Footprint,
     Tiling,
     channel_blocks,
     footprint,
@@ -112,8 +113,10 @@ def engines_of(g: Geometry, t: Tiling, chip: Chip) -> Engines:
     return Engines(mac, vector, tile_vector_cycles(g, c, mid_size(g, t.rows, t.cols), (t.rows, t.cols), count))
 
 
-def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) -> Cost:
-    """Return the predicted cost of a stage under a tiling; `engines` saves working them out again."""
+def cost_of(
+    g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None, foot: Footprint | None = None
+) -> Cost:
+    """Return the predicted cost of a stage under a tiling; `engines` and `foot` save working them out again."""
     c, found = chip.timing, engines or engines_of(g, t, chip)
     blocks = block_counts(g, t.channels)
     (count, groups, depth), _ = blocks[-1]
@@ -123,18 +126,18 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) 
     tail = found.tail
     if not g.held.out:
         tail += transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
-    met = _meeting(g, t, chip, found, moves) if c.act_ports == 1 else 0
+    met = _meeting(g, chip, found, moves, foot or footprint(g, t, 0)) if c.act_ports == 1 else 0
     together = max(found.mac + moves.late + met, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
 
 
-def _meeting(g: Geometry, t: Tiling, chip: Chip, engines: Engines, moves: _Traffic) -> int:
+def _meeting(g: Geometry, chip: Chip, engines: Engines, moves: _Traffic, f: Footprint) -> int:
     """Return the cycles that the array loses where banks have one port, to the vector unit and to passing data.
 
     Two neighboring slots have half a bank in common, on the mean, or lie in one if they are smaller than that.
     """
-    c, f = chip.timing, footprint(g, t, 0)
+    c = chip.timing
     bank, wgt_bank = c.act_bytes // c.act_banks, c.wgt_bytes // c.wgt_banks
     lost = engines.vector * min(1.0, 2 * bank / max(1, on_chip_bytes(f, g, chip)))
     lost += moves.source_bus * steal_rate(chip) * min(1.0, bank / max(1, 2 * f.source))

@@ -107,7 +107,7 @@ def _searched(
     chip, rank, core = box.chip, OBJECTIVES[objective], _core(g)
     known = _known(core, box)
     priced = [
-        (on_chip_bytes(foot, g, chip), t, cost_of(g, t, chip, known.engines(t)))
+        (on_chip_bytes(foot, g, chip), t, cost_of(g, t, chip, known.engines(t), foot))
         for t, foot in tilings(g, chip, tables.room, dataflows, wgt_room, pin)
     ]
     return _front(priced, rank)
