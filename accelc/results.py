@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
+from accelc.energy import Prices, prices_of
 from accelc.energy import activity as act
-from accelc.energy import energy_of
 from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
@@ -37,7 +37,7 @@ def result_of(
     rows = [None] * len(program.layers) if activity is None else list(activity.layers)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
-    rates = rates_of(chip)
+    rates, prices = rates_of(chip), prices_of(chip)
     return Result(
         model=program.name,
         chip=chip.name,
@@ -56,9 +56,9 @@ def result_of(
         stalls=_by_cause(causes.sum(axis=0)),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
-        energy_by_component=energy_of(chip, total, timeline.cycles, host_seconds, whole),
+        energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
         layers=tuple(
-            _layer(program, k, chip, causes, counts[k], rows[k]) for k in range(len(program.layers))
+            _layer(program, k, prices, causes, counts[k], rows[k]) for k in range(len(program.layers))
         ),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
@@ -72,11 +72,11 @@ def result_of(
 
 
 def _layer(
-    program: Program, k: int, chip: Chip, all_causes: Ints, counts: Ints, activity: Ints | None
+    program: Program, k: int, prices: Prices, all_causes: Ints, counts: Ints, activity: Ints | None
 ) -> LayerResult:
-    layer, causes = program.layers[k], all_causes[k]
+    layer, causes, chip = program.layers[k], all_causes[k], prices.chip
     cycles = int(causes.sum())
-    energy = energy_of(chip, counts, cycles, _host_seconds(program, layer), activity)
+    energy = prices.energy(counts, cycles, _host_seconds(program, layer), activity)
     stage = all_causes[[n for n, other in enumerate(program.layers) if other.stage == layer.stage]].sum(axis=0)
     return LayerResult(
         name=layer.name,

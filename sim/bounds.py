@@ -40,7 +40,7 @@ def check_dataflows(program: Program, opcodes: Ints, rows: Ints, chip: Chip) -> 
     offered = [CODES[array.organization, name] for name in array.dataflows]
     for opcode, column in DATAFLOW_COLUMNS:
         at = np.flatnonzero(opcodes == opcode)
-        for k in at[~np.isin(rows[at, column], offered)][:1]:
+        for k in at[~(rows[at, column, None] == offered).any(axis=1)][:1]:
             raise MachineError(
                 f"{place(program, int(k))}: chip '{chip.name}' has dataflows {', '.join(array.dataflows)} on a "
                 f"{array.organization} array, codes {', '.join(map(str, offered))}"

@@ -27,18 +27,16 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.sim import dram
 from accelc.sim.dram import State
-from accelc.sim.jit import kernel
+from accelc.sim.jit import step
 
 NEVER = 1 << 62
 LOAD, STORE, MAC, VECTOR, HOST = range(5)
 
-# Times of the events to come, in the order in which events of one cycle are taken: bursts passing an on-chip port
-# (LOAD, STORE), completions (one per queue), requests (LOAD, STORE). NEVER: none to come.
+# Times of what comes next: the completion of each queue's instruction, the next request of each engine. NEVER: none.
 EVENTS = dram.DRAM_END
-PASS = EVENTS
-DONE = EVENTS + 2
-REQUEST = EVENTS + 7
-EVENTS_END = EVENTS + 9
+DONE = EVENTS
+REQUEST = EVENTS + 5
+EVENTS_END = EVENTS + 7
 # Parameters and state shared by all queues.
 NOW = EVENTS + 16
 ISSUE = NOW + 1
@@ -55,24 +53,24 @@ HEAD = NOW + 40  # per queue: its next instruction to start, or -1
 LAST = NOW + 48  # per queue: the instruction that finished last, or -1
 BEGAN = NOW + 56  # per queue: when the running instruction started
 STOLEN = NOW + 64  # per queue: cycles stolen from it
-# Per engine.
+# Per engine: the transfer under way, where it stands, and its MOVE_FIELDS parameters.
 ENGINES = NOW + 72
 ENGINE_WIDTH = 32
 (
-    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, HITS, ACTIVATES,
+    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, EVEN, STEP, ACTIVATES, BANKS,
     ORIGIN, ROWS, ROW, COLS, COL, BYTES, FIRST, LENGTH, BUFFER, TOTAL,
-) = range(22)  # fmt: skip
+) = range(24)  # fmt: skip
 MOVE_FIELDS = TOTAL - ORIGIN + 1
 RINGS_AT = ENGINES + 2 * ENGINE_WIDTH
 
 
-@kernel
+@step
 def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -> None:
     """Start the transfer of instruction `i`, whose MOVE_FIELDS parameters begin at `column`, on engine `e`."""
     at = ENGINES + e * ENGINE_WIDTH
     for k in range(MOVE_FIELDS):
         s[at + ORIGIN + k] = table[i, column + k]
-    for k in (X, Y, MOVED, ISSUED, PASSED, SLOT, HITS, ACTIVATES):
+    for k in (X, Y, MOVED, ISSUED, PASSED, SLOT, EVEN, ACTIVATES):
         s[at + k] = 0
     ring = s[RINGS] + 2 * e * s[OUTSTANDING]
     for k in range(s[OUTSTANDING]):
@@ -80,26 +78,31 @@ def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -
     if s[at + TOTAL] == 0:
         s[DONE + e] = s[NOW] + s[ISSUE]
         return
-    _begin_run(s, at, s[at + ORIGIN])
+    size = s[BANK_BYTES + s[at + BUFFER]]
+    s[at + BANKS] = banks_of(s[at + FIRST], s[at + FIRST] + s[at + LENGTH], size)
+    _begin_run(s, at)
     s[REQUEST + e] = s[NOW] + s[ISSUE]
 
 
-@kernel
-def _begin_run(s: State, at: int, address: int) -> None:
+@step
+def banks_of(first: int, end: int, bank_bytes: int) -> int:
+    """Return the bit mask of the banks that hold the bytes first to end - 1."""
+    return (2 << ((end - 1) // bank_bytes)) - (1 << (first // bank_bytes))
+
+
+@step
+def _begin_run(s: State, at: int) -> None:
     shift = s[dram.BURST_SHIFT]
+    address = s[at + ORIGIN] + s[at + Y] * s[at + ROW] + s[at + X] * s[at + COL]
     first = address >> shift
     s[at + RUN] = address
     s[at + ADDRESS] = first << shift
     s[at + LEFT] = ((address + s[at + BYTES] - 1) >> shift) - first + 1
 
 
-@kernel
-def _advance(s: State, at: int) -> bool:
-    """Go on to the next burst of the transfer; say whether there is one."""
-    s[at + LEFT] -= 1
-    if s[at + LEFT] > 0:
-        s[at + ADDRESS] += 1 << s[dram.BURST_SHIFT]
-        return True
+@step
+def _next_run(s: State, at: int) -> bool:
+    """Go on to the next run of the transfer; say whether there is one."""
     s[at + MOVED] += s[at + BYTES]
     s[at + X] += 1
     if s[at + X] == s[at + COLS]:
@@ -107,119 +110,110 @@ def _advance(s: State, at: int) -> bool:
         s[at + Y] += 1
         if s[at + Y] == s[at + ROWS]:
             return False
-    _begin_run(s, at, s[at + ORIGIN] + s[at + Y] * s[at + ROW] + s[at + X] * s[at + COL])
+    _begin_run(s, at)
     return True
 
 
-@kernel
-def request(s: State, e: int) -> None:
-    """Serve engine `e`'s request made now, and note when it makes its next one or is complete."""
-    at = ENGINES + e * ENGINE_WIDTH
-    hits, activates = s[dram.ROW_HITS], s[dram.ACTIVATES]
-    over = dram.access(s, s[at + ADDRESS], s[NOW])
-    s[at + HITS] += s[dram.ROW_HITS] - hits
-    s[at + ACTIVATES] += s[dram.ACTIVATES] - activates
-    passes = max(over, s[at + LAST_PASS] + s[PATH])
-    s[at + LAST_PASS] = passes
-    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]
-    s[slot] = passes
-    s[slot + s[OUTSTANDING]] = s[at + MOVED] + max(0, s[at + ADDRESS] - s[at + RUN])
-    s[at + ISSUED] += 1
-    s[at + SLOT] += 1
-    if s[at + SLOT] == s[OUTSTANDING]:
-        s[at + SLOT] = 0
-    if _advance(s, at):
-        s[REQUEST + e] = max(s[NOW] + 1, s[s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + SLOT]])
-    else:
-        s[REQUEST + e] = NEVER
-        s[DONE + e] = passes
-    if s[PASS + e] == NEVER and any_full(s):
-        watch(s, e)
+@step
+def serve(s: State, e: int, limit: int) -> None:
+    """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none.
 
-
-@kernel
-def stream(s: State, e: int, until: int) -> None:
-    """Serve engine `e`'s requests made before cycle `until` while they stay in one run and hit one open row.
-
-    The same steps as `request` and `dram.access` take, with their state in registers. It stops before the run's last
-    burst, a refresh, and (see `_run`) never starts while a burst could steal a port.
+    The step from one row hit to the next is made of sums and maxima of times. So where it has moved all times that it
+    depends on by `step` cycles, every further one does, up to the run's last burst, the row's end, or a refresh.
     """
     at = ENGINES + e * ENGINE_WIDTH
-    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
-    address = s[at + ADDRESS]
-    line = address >> s[dram.ROW_SHIFT]
-    bank = dram.bank_of(s, line)
-    t = s[REQUEST + e]
-    if s[bank] != line >> s[dram.BANK_BITS] or t >= until:
-        return
-    size, burst, access, path = 1 << s[dram.BURST_SHIFT], s[dram.BURST], s[dram.ACCESS], s[PATH]
-    outstanding, slot, last, bus = s[OUTSTANDING], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE]
-    before = s[at + MOVED] - s[at + RUN]
-    ready, refresh = s[bank + 1], s[bank + 2]
-    most = min(s[at + LEFT] - 1, (((line + 1) << s[dram.ROW_SHIFT]) - address) >> s[dram.BURST_SHIFT])
-    served = 0
-    while served < most and t < until and max(t, ready) < refresh:
-        s[NOW] = t
-        data = max(max(t, ready) + access, bus)
-        bus = data + burst
-        ready = bus - access
-        last = max(bus, last + path)
-        s[ring + slot] = last
-        s[ring + outstanding + slot] = max(s[at + MOVED], before + address)
-        address += size
-        served += 1
+    ring, outstanding, path = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING], s[PATH]
+    size = 1 << s[dram.BURST_SHIFT]
+    t, bus, last, slot = s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT]
+    even, step, served = s[at + EVEN], s[at + STEP], s[at + ISSUED]
+    address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
+    while t < limit:
+        over, opened = dram.access(s, address, t, bus)
+        s[at + ACTIVATES] += opened
+        passes = max(over, last + path)
+        even = even + 1 if passes - last == step else 1
+        step = passes - last
+        s[ring + slot] = passes
+        s[ring + outstanding + slot] = moved + max(0, address - run)
         slot = slot + 1 if slot + 1 < outstanding else 0
-        t = max(t + 1, s[ring + slot])
-    s[at + ADDRESS], s[at + SLOT], s[at + LAST_PASS], s[dram.BUS_FREE] = address, slot, last, bus
-    s[bank + 1] = ready
-    s[REQUEST + e] = t
-    s[at + LEFT] -= served
-    s[at + ISSUED] += served
-    s[at + HITS] += served
-    s[dram.ROW_HITS] += served
+        after = max(t + 1, s[ring + slot])
+        steady = not opened and even > outstanding and over - bus == step and after - t == step
+        t, bus, last = after, over, passes
+        served += 1
+        address += size
+        left -= 1
+        if left == 0:
+            if not _next_run(s, at):
+                t = NEVER
+                s[DONE + e] = last
+            address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
+        elif steady and left > outstanding:
+            jump = _even_bursts(s, address, left - 1, step, limit - t, max(t, bus - s[dram.ACCESS]))
+            if jump >= outstanding:
+                t, bus, last, slot = t + jump * step, bus + jump * step, last + jump * step, 0
+                address, left, served = address + jump * size, left - jump, served + jump
+                s[dram.bank_of(s, (address - size) >> s[dram.ROW_SHIFT]) + 1] = bus - s[dram.ACCESS]
+                for k in range(outstanding):
+                    s[ring + k] = last - (outstanding - 1 - k) * step
+                    s[ring + outstanding + k] = moved + address - run - (outstanding - k) * size
+    s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT] = t, bus, last, slot
+    s[at + EVEN], s[at + STEP], s[at + ISSUED], s[at + ADDRESS], s[at + LEFT] = even, step, served, address, left
 
 
-@kernel
-def any_full(s: State) -> bool:
-    """Say whether some bank has no free port, so that a burst could steal one."""
-    return (s[FULL] | s[FULL + 1]) != 0  # type: ignore[no-any-return]
+@step
+def _even_bursts(s: State, address: int, left: int, step: int, time: int, first: int) -> int:
+    """Return how many of `left` bursts, `step` cycles apart, hit their row and are asked for within `time` cycles.
+
+    The first one's command goes out at `first`, and a refresh ends the hits. 0 if another row begins at `address`.
+    """
+    place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
+    if place == 0:
+        return 0
+    refresh = s[dram.bank_of(s, address >> s[dram.ROW_SHIFT]) + 2]
+    return min(left, s[dram.ROW_BURSTS] - place, -(-time // step), -(-(refresh - first) // step))  # type: ignore[no-any-return]
 
 
-@kernel
-def watch(s: State, e: int) -> None:
-    """Note when engine `e`'s next burst passes; bursts matter only while some bank has no free port."""
+@step
+def can_steal(s: State, e: int) -> bool:
+    """Say whether bursts of engine `e`'s transfer may reach a bank with no free port."""
     at = ENGINES + e * ENGINE_WIDTH
-    s[PASS + e] = NEVER
-    if s[RUNNING + e] < 0 or not any_full(s):
-        return
-    ring = s[RINGS] + 2 * e * s[OUTSTANDING]
-    s[at + PASSED] = max(s[at + PASSED], s[at + ISSUED] - s[OUTSTANDING])
+    return s[RUNNING + e] >= 0 and (s[at + BANKS] & s[FULL + s[at + BUFFER]]) != 0  # type: ignore[no-any-return]
+
+
+@step
+def steal(s: State, e: int, last: int) -> bool:
+    """Let the bursts of engine `e` that pass after now, up to cycle `last`, steal ports; say whether any did."""
+    at = ENGINES + e * ENGINE_WIDTH
+    ring, outstanding = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING]
+    changed = False
+    s[at + PASSED] = max(s[at + PASSED], s[at + ISSUED] - outstanding)
     while s[at + PASSED] < s[at + ISSUED]:
-        passes = s[ring + s[at + PASSED] % s[OUTSTANDING]]
-        if passes > s[NOW]:
-            s[PASS + e] = passes
-            return
+        slot = s[at + SLOT] - (s[at + ISSUED] - s[at + PASSED])
+        slot = ring + (slot if slot >= 0 else slot + outstanding)
+        if s[slot] > last:
+            break
+        if s[slot] > s[NOW]:
+            changed |= _pass_port(s, at, s[slot + outstanding])
         s[at + PASSED] += 1
+    return changed
 
 
-@kernel
-def pass_port(s: State, e: int) -> None:
-    """Let the burst of engine `e` that passes now steal its port if its bank has none free."""
-    at = ENGINES + e * ENGINE_WIDTH
-    slot = s[RINGS] + 2 * e * s[OUTSTANDING] + s[at + PASSED] % s[OUTSTANDING]
-    place = s[at + FIRST] + s[slot + s[OUTSTANDING]] * s[at + LENGTH] // s[at + TOTAL]
+@step
+def _pass_port(s: State, at: int, moved: int) -> bool:
+    """Let a burst steal its port if its bank has none free; say whether it did."""
     buffer = s[at + BUFFER]
-    bank = place // s[BANK_BYTES + buffer]
-    if (s[FULL + buffer] >> bank) & 1:
-        mac = (s[HOLD + buffer] >> bank) & 1
-        vector = (s[HOLD + 4 + buffer] >> bank) & 1
-        victim = MAC if mac and (not vector or s[BEGAN + MAC] > s[BEGAN + VECTOR]) else VECTOR
-        s[DONE + victim] += s[STEAL + buffer]
-        s[STOLEN + victim] += s[STEAL + buffer]
-    watch(s, e)
+    bank = (s[at + FIRST] + moved * s[at + LENGTH] // s[at + TOTAL]) // s[BANK_BYTES + buffer]
+    if not (s[FULL + buffer] >> bank) & 1:
+        return False
+    mac = (s[HOLD + buffer] >> bank) & 1
+    vector = (s[HOLD + 4 + buffer] >> bank) & 1
+    victim = MAC if mac and (not vector or s[BEGAN + MAC] > s[BEGAN + VECTOR]) else VECTOR
+    s[DONE + victim] += s[STEAL + buffer]
+    s[STOLEN + victim] += s[STEAL + buffer]
+    return True
 
 
-@kernel
+@step
 def update_full(s: State) -> None:
     """Note which banks have no free port now that a MAC or VECTOR instruction started or completed."""
     for b in range(3):
@@ -228,8 +222,6 @@ def update_full(s: State) -> None:
             s[FULL + b] = mac | vector
         elif s[PORTS + b] == 2:
             s[FULL + b] = mac & vector
-    watch(s, LOAD)
-    watch(s, STORE)
 
 
 def set_up(state: State, chip: Chip) -> None:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.errors import ChipError
-from accelc.sim.jit import kernel
+from accelc.sim.jit import step
 
 State = npt.NDArray[np.int64]
 
@@ -39,10 +39,9 @@ ACCESS = 5
 REFRESH_INTERVAL = 6
 REFRESH = 7
 BURST_SHIFT = 8
-# State and counters.
-BUS_FREE = 9
-ROW_HITS = 10
-ACTIVATES = 11
+ROW_BURSTS = 9
+# State.
+BUS_FREE = 10
 # Per bank: the open row (-1: none), the cycle of its next command, the next refresh it has not yet seen.
 BANKS_AT = 16
 BANK_WIDTH = 4
@@ -61,6 +60,7 @@ def set_up(state: State, c: Timing) -> None:
     state[ROW_SHIFT] = c.dram_row_bytes.bit_length() - 1
     state[BANK_BITS] = c.dram_banks.bit_length() - 1
     state[BURST_SHIFT] = c.dram_burst_bytes.bit_length() - 1
+    state[ROW_BURSTS] = c.dram_row_bytes // c.dram_burst_bytes
     state[BURST] = c.dram_burst_cycles
     state[ACTIVATE] = c.dram_activate_cycles
     state[PRECHARGE] = c.dram_precharge_cycles
@@ -72,16 +72,19 @@ def set_up(state: State, c: Timing) -> None:
     banks[:, 2] = c.dram_refresh_interval_cycles
 
 
-@kernel
+@step
 def bank_of(s: State, line: int) -> int:
     """Return where the state of a line's bank begins."""
     bits = s[BANK_BITS]
     return BANKS_AT + BANK_WIDTH * ((line ^ (line >> bits)) & ((1 << bits) - 1))  # type: ignore[no-any-return]
 
 
-@kernel
-def access(s: State, address: int, t: int) -> int:
-    """Serve the request for the burst at `address` made at cycle `t`; return the cycle at which its data are over."""
+@step
+def access(s: State, address: int, t: int, bus: int) -> tuple[int, int]:
+    """Serve the request for the burst at `address` made at cycle `t`, where the bus is free from cycle `bus` on.
+
+    Return the cycle at which its data are over and the bus is free again, and how many rows it opened (0 or 1).
+    """
     line = address >> s[ROW_SHIFT]
     row = line >> s[BANK_BITS]
     bank = bank_of(s, line)
@@ -91,15 +94,13 @@ def access(s: State, address: int, t: int) -> int:
         s[bank] = -1
         s[bank + 2] = since + s[REFRESH_INTERVAL]
         t0 = max(t0, since + s[REFRESH])
-    if s[bank] == row:
-        s[ROW_HITS] += 1
-    else:
+    opened = 0
+    if s[bank] != row:
         if s[bank] >= 0:
             t0 += s[PRECHARGE]
         t0 += s[ACTIVATE]
-        s[ACTIVATES] += 1
+        opened = 1
         s[bank] = row
-    data = max(t0 + s[ACCESS], s[BUS_FREE])
-    s[BUS_FREE] = data + s[BURST]
-    s[bank + 1] = data - s[ACCESS] + s[BURST]
-    return data + s[BURST]  # type: ignore[no-any-return]
+    over = max(t0 + s[ACCESS], bus) + s[BURST]
+    s[bank + 1] = over - s[ACCESS]
+    return over, opened

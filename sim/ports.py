@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from accelc.errors import InputError, ProgramError
 from accelc.program import Port
+from accelc.sim.kernels.quantize import quantize_into
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -31,23 +32,30 @@ def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]
     for name, port in known.items():
         if name not in inputs:
             raise InputError(f"input '{name}' is missing; the model takes {listed}")
-        write_port(dram, port, integers_of(port, inputs[name]))
+        if port.dtype == "float32" and port.stored in EXCESS:
+            write_quantized(dram, port, _checked(port, inputs[name]))
+        else:
+            write_port(dram, port, integers_of(port, inputs[name]))
 
 
 def integers_of(port: Port, values: Array) -> Array:
     """Return a user's array as the integers the port stores, quantized if the model's tensor is float32."""
+    array = _checked(port, values)
+    if port.stored == "float32":
+        return array.astype(np.float32)
+    return quantize(port, array) if port.dtype == "float32" else _narrowed(port, array)
+
+
+def _checked(port: Port, values: Array) -> Array:
+    """Return a user's array; raise InputError if it is not what the port takes."""
     array = np.asarray(values)
     if array.shape != port.shape:
         raise InputError(f"'{port.name}' has shape {array.shape}; the model's is {port.shape}")
     if array.dtype != np.dtype(port.dtype):
         raise InputError(f"'{port.name}' is {array.dtype}; the model's is {port.dtype}")
-    if port.stored == "float32":
-        return array.astype(np.float32)
-    if port.dtype != "float32":
-        return _narrowed(port, array)
-    if np.isnan(array).any():
+    if port.dtype == "float32" and port.stored != "float32" and np.isnan(array).any():
         raise InputError(f"'{port.name}' holds a NaN, which no integer represents")
-    return quantize(port, array)
+    return array
 
 
 def _narrowed(port: Port, array: Array) -> Array:
@@ -85,6 +93,16 @@ def write_port(dram: Bytes, port: Port, integers: Array) -> None:
     else:
         # An int8 value plus 128 is the same byte with its top bit turned.
         np.bitwise_xor(pixels.view(np.uint8), np.uint8(EXCESS[port.stored]), out=window(dram, port))
+
+
+def write_quantized(dram: Bytes, port: Port, real: Array) -> None:
+    """Write float32 values to the place in DRAM of a port of bytes: `write_port` of what `quantize` returns."""
+    n, h, w, c = port.extents
+    window(dram, port)
+    low, high = RANGES[port.stored]
+    pixels = np.ascontiguousarray(real.reshape(n, c, h, w))
+    place = (dram, port.address, *port.strides)
+    quantize_into(pixels, float(port.scale), low, high, port.zero_point, EXCESS[port.stored], *place)
 
 
 def read_port(dram: Bytes, port: Port) -> Array:

@@ -36,8 +36,8 @@ from accelc.program import Program
 from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_dataflows
 from accelc.sim.deadlock import explain
-from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, MAC, NEVER, NOW, PASS, PORTS, REQUEST, RUNNING, STOLEN, VECTOR
-from accelc.sim.jit import entry, kernel
+from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, LOAD, MAC, NEVER, NOW, REQUEST, RUNNING, STOLEN, STORE, VECTOR
+from accelc.sim.jit import entry, step
 from accelc.sim.transfers import moves
 
 Ints = npt.NDArray[np.int64]
@@ -95,8 +95,8 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     words = program.words
     queue = decode_queues(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    if unknown := sorted(set(np.unique(opcodes).tolist()) - set(clauses.KNOWN)):
-        raise MachineError(f"no clause times opcode {unknown[0]:#04x}: run python -m accelc.sim.generate_clauses")
+    if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
+        raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
     rows = program.rows
     check_dataflows(program, opcodes, rows, chip)
     parts = np.zeros((len(words), 3), np.int64)
@@ -154,17 +154,23 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
 
 def needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
-    needs = np.full(waits.shape, NOBODY, np.int64)
-    halts = opcodes == by_name("halt").opcode
-    for q in Queue:
-        members = np.flatnonzero(queue == q)
-        count = waits[:, q].copy()
-        if q is not Queue.HOST:
-            count[halts] = len(members)
-        reachable = (count > 0) & (count <= len(members))
-        needs[reachable, q] = members[count[reachable] - 1]
-        needs[count > len(members), q] = NEVER
-    return needs
+    found = np.full(waits.shape, NOBODY, np.int64)
+    _find_needs(waits, queue, opcodes == by_name("halt").opcode, found)
+    return found
+
+
+@entry
+def _find_needs(waits: Ints, queue: Ints, halts: npt.NDArray[np.bool_], found: Ints) -> None:
+    members = np.zeros((QUEUES, len(queue)), np.int64)
+    known = np.zeros(QUEUES, np.int64)
+    for i in range(len(queue)):
+        members[queue[i], known[queue[i]]] = i
+        known[queue[i]] += 1
+    for i in range(len(queue)):
+        for q in range(QUEUES):
+            count = known[q] if halts[i] and q != dma.HOST else waits[i, q]
+            if count > 0:
+                found[i, q] = members[q, count - 1] if count <= known[q] else NEVER
 
 
 def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
@@ -178,29 +184,46 @@ def check_ranges(opcodes: Ints, touched: Ints, program: Program, chip: Chip) -> 
     """Raise MachineError for the first instruction that reaches outside a memory."""
     c = chip.timing
     sizes = np.array([program.dram_bytes, c.act_bytes, c.wgt_bytes, c.acc_bytes // 4], np.int64)
-    space, first, end = touched[:, :, 0], touched[:, :, 1], touched[:, :, 2]
-    outside = (space >= 0) & ((first < 0) | (end > sizes[space]))
-    for i, k in np.argwhere(outside)[:1].tolist():
-        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space[i, k]]
+    i, k = _first_outside(touched, sizes)
+    if i >= 0:
+        space, first, end, _ = touched[i, k].tolist()
+        name, unit = (("dram", "bytes"), ("act", "bytes"), ("wgt", "bytes"), ("acc", "words"))[space]
         raise MachineError(
-            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first[i, k]}:{end[i, k]}]; "
-            f"{name} has {sizes[space[i, k]]} {unit}"
+            f"instruction {i} ({TABLE[int(opcodes[i])].name}) reaches {name}[{first}:{end}]; "
+            f"{name} has {sizes[space]} {unit}"
         )
+
+
+@entry
+def _first_outside(touched: Ints, sizes: Ints) -> tuple[int, int]:
+    """Return the instruction and the number of the first range that leaves its memory, or -1, -1."""
+    for i in range(touched.shape[0]):
+        for k in range(touched.shape[1]):
+            space = touched[i, k, 0]
+            if space >= 0 and (touched[i, k, 1] < 0 or touched[i, k, 2] > sizes[space]):
+                return i, k
+    return -1, -1
 
 
 def _held(touched: Ints, chip: Chip) -> Ints:
     """Return [count, 3] bit masks of the banks an instruction touches: act or unified, wgt, acc."""
     c = chip.timing
     held = np.zeros((len(touched), 3), np.int64)
-    sizes = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
-    for space, (bytes_, banks, unit) in enumerate(sizes, start=1):
-        for k in range(touched.shape[1]):
-            here = touched[:, k, 0] == space
-            low = touched[:, k, 1] * unit // (bytes_ // banks)
-            high = (touched[:, k, 2] * unit - 1) // (bytes_ // banks)
-            mask = (np.int64(2) << np.where(here, high, 0)) - (np.int64(1) << np.where(here, low, 0))
-            held[:, buffer_of(space, chip)] |= np.where(here, mask, 0)
+    banks = ((c.act_bytes, c.act_banks, 1), (c.wgt_bytes, c.wgt_banks, 1), (c.acc_bytes, c.acc_banks, 4))
+    # Per space from act on: the buffer, a bank's bytes, the bytes of a unit.
+    places = [(buffer_of(space, chip), bytes_ // n, unit) for space, (bytes_, n, unit) in enumerate(banks, start=1)]
+    _hold(touched, np.array(places, np.int64), held)
     return held
+
+
+@entry
+def _hold(touched: Ints, places: Ints, held: Ints) -> None:
+    for i in range(touched.shape[0]):
+        for k in range(touched.shape[1]):
+            space, first, end = touched[i, k, 0], touched[i, k, 1], touched[i, k, 2]
+            if space > 0:
+                buffer, size, unit = places[space - 1]
+                held[i, buffer] |= dma.banks_of(first * unit, end * unit, size)
 
 
 def buffer_of(space: int, chip: Chip) -> int:
@@ -224,68 +247,60 @@ def _state(chip: Chip, table: Ints, queue: Ints) -> Ints:
 
 @entry
 def _run(s: Ints, table: Ints) -> None:
-    """Take events in order of time until none is left; write the outcome into the table."""
-    changed = True
+    """Take completions in order of time until none is left; write the outcome into the table."""
+    _start_all(s, table)
     while True:
-        k = _earliest(s)
-        if changed and not (k < REQUEST - PASS and s[PASS + k] == s[NOW]):
-            changed = False
-            _start_all(s, table)
-            continue
-        if s[PASS + k] == NEVER:
+        q = _earliest(s)
+        _serve_until_done(s)
+        q = _earliest(s)
+        if s[DONE + q] == NEVER:
             return
-        s[NOW] = s[PASS + k]
-        if k >= REQUEST - PASS:
-            _request(s, k - (REQUEST - PASS))
-        elif k < DONE - PASS:
-            dma.pass_port(s, k)
-        else:
-            _complete(s, table, k - (DONE - PASS))
-            changed = True
+        s[NOW] = s[DONE + q]
+        while s[DONE + q] == s[NOW]:
+            _complete(s, table, q)
+            q = _earliest(s)
+        _start_all(s, table)
 
 
-@kernel
+@step
+def _serve_until_done(s: Ints) -> None:
+    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
+    watched = dma.can_steal(s, LOAD), dma.can_steal(s, STORE)
+    while True:
+        load, store = s[REQUEST + LOAD], s[REQUEST + STORE]
+        until = s[DONE + _earliest(s)]
+        changed = False
+        for e in (LOAD, STORE):
+            if watched[e]:
+                changed |= dma.steal(s, e, min(until, load, store))
+        if changed:
+            continue
+        if min(load, store) >= until:
+            return
+        e = LOAD if load <= store else STORE
+        other = store + 1 if e == LOAD else load
+        limit = min(load, store) + 1 if watched[e] else min(until, other)
+        dma.serve(s, e, limit)
+
+
+@step
 def _earliest(s: Ints) -> int:
-    """Return the event that comes next; of several in one cycle the first in the order of `dma`'s list."""
+    """Return the queue whose instruction completes first; of several in one cycle the first in order."""
     best = 0
-    for k in range(1, dma.EVENTS_END - PASS):
-        if s[PASS + k] < s[PASS + best]:
-            best = k
+    for q in range(1, QUEUES):
+        if s[DONE + q] < s[DONE + best]:
+            best = q
     return best
 
 
-@kernel
-def _request(s: Ints, e: int) -> None:
-    """Serve engine `e`'s request, and those that follow before anything else happens."""
-    dma.request(s, e)
-    if dma.any_full(s):
-        return
-    until = _next_but(s, REQUEST + e)
-    dma.stream(s, e, until)
-    while s[REQUEST + e] < until:
-        s[NOW] = s[REQUEST + e]
-        dma.request(s, e)
-        dma.stream(s, e, until)
-
-
-@kernel
-def _next_but(s: Ints, event: int) -> int:
-    """Return the cycle of the next event other than `event`."""
-    soonest = NEVER
-    for k in range(PASS, dma.EVENTS_END):
-        if k != event and s[k] < soonest:
-            soonest = s[k]
-    return soonest
-
-
-@kernel
+@step
 def _start_all(s: Ints, table: Ints) -> None:
     for q in range(QUEUES):
         if s[RUNNING + q] < 0 and s[HEAD + q] >= 0 and _is_ready(s, table, q) and not _is_blocked(s, table, q):
             _start(s, table, q)
 
 
-@kernel
+@step
 def _is_ready(s: Ints, table: Ints, q: int) -> bool:
     """Say whether all that queue q's next instruction waits for is complete, and note since when and by whom."""
     i = s[HEAD + q]
@@ -305,7 +320,7 @@ def _is_ready(s: Ints, table: Ints, q: int) -> bool:
     return True
 
 
-@kernel
+@step
 def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
     """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
     if q != MAC and q != VECTOR:
@@ -313,12 +328,12 @@ def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
     other = HOLD + 4 * (VECTOR - q)
     common = 0
     for b in range(3):
-        if s[PORTS + b] == 1:
+        if s[dma.PORTS + b] == 1:
             common |= table[s[HEAD + q], HELD + b] & s[other + b]
     return common != 0
 
 
-@kernel
+@step
 def _start(s: Ints, table: Ints, q: int) -> None:
     i = s[HEAD + q]
     s[RUNNING + q] = i
@@ -336,7 +351,7 @@ def _start(s: Ints, table: Ints, q: int) -> None:
         dma.update_full(s)
 
 
-@kernel
+@step
 def _complete(s: Ints, table: Ints, q: int) -> None:
     i = s[RUNNING + q]
     table[i, END] = s[NOW]
@@ -346,9 +361,8 @@ def _complete(s: Ints, table: Ints, q: int) -> None:
     if q < MAC:
         at = dma.ENGINES + q * dma.ENGINE_WIDTH
         table[i, BURSTS] = s[at + dma.ISSUED]
-        table[i, ROW_HITS] = s[at + dma.HITS]
+        table[i, ROW_HITS] = s[at + dma.ISSUED] - s[at + dma.ACTIVATES]
         table[i, ACTIVATES] = s[at + dma.ACTIVATES]
-        s[PASS + q] = NEVER
     elif q != dma.HOST:
         table[i, CYCLES_STOLEN] = s[STOLEN + q]
         for b in range(3):

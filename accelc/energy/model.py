@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,78 @@ COMPONENTS = (
 ACC_WORD_BYTES = 4
 
 
+@dataclass(frozen=True)
+class Prices:
+    """What a chip's events cost by its table, worked out once for any number of counts."""
+
+    chip: Chip
+    table: Table
+    mac_pj: float
+    register_pj: tuple[tuple[int, float], ...]  # per operand (act, wgt, psum): bits of a word, pJ for each bit
+    buffer_pj: Mapping[str, float]  # per byte
+    dram: DramEntry
+    powers_w: Mapping[str, float]
+
+    def energy(
+        self,
+        counts: npt.NDArray[np.int64],
+        cycles: int,
+        host_seconds: float = 0.0,
+        activity: npt.NDArray[np.int64] | None = None,
+    ) -> dict[str, float]:
+        """Return joules by component (COMPONENTS) for counts [events.NAMES], cycles and the host's seconds.
+
+        `activity` is the row [activity.COLUMNS] of the layer or run that the counts are of.
+        """
+        n: list[int] = (counts if activity is None else counts - spared(self.chip, activity)).tolist()
+        picojoules = {
+            "mac": n[ev.MAC] * self.mac_pj,
+            "registers": self._registers(n),
+            "hops": _hop_bits(self.chip, n) * self.table.hop_bit.value,
+            **self._buffers(n),
+            "vector": n[ev.VECTOR_OP] * self.table.vector_op.value,
+            "instruction": n[ev.INSTRUCTION] * self.table.instruction.value,
+            "dram": _dram(self.dram, n),
+        }
+        seconds = cycles / (self.chip.clock_mhz * 1e6)
+        joules = {name: value * 1e-12 for name, value in picojoules.items()}
+        passing = {name: watts * seconds for name, watts in self.powers_w.items()}
+        return joules | passing | {"host": self.chip.host.power_w * host_seconds}
+
+    def _registers(self, n: list[int]) -> float:
+        """Return the energy of the PEs' registers and register files, in pJ."""
+        words = (
+            n[ev.PE_ACT_READ] + n[ev.PE_ACT_WRITE],
+            n[ev.PE_WGT_READ] + n[ev.PE_WGT_WRITE],
+            n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE],
+        )
+        return sum(count * bits * pj for count, (bits, pj) in zip(words, self.register_pj, strict=True))
+
+    def _buffers(self, n: list[int]) -> Mapping[str, float]:
+        word_bytes = ACC_WORD_BYTES * psum_bits(self.chip) / self.chip.array.accumulator_bits
+        moved = {
+            "act_buffer": n[ev.ACT_READ_BYTES] + n[ev.ACT_WRITE_BYTES],
+            "wgt_buffer": n[ev.WGT_READ_BYTES] + n[ev.WGT_WRITE_BYTES],
+            "acc_buffer": (n[ev.ACC_READ_WORDS] + n[ev.ACC_WRITE_WORDS]) * word_bytes,
+        }
+        return {name: moved[name] * pj for name, pj in self.buffer_pj.items()}
+
+
+def prices_of(chip: Chip) -> Prices:
+    """Return a chip's prices; raise ChipError for a bad table."""
+    table, b = load_table(chip.energy), chip.buffers
+    buffers = {"act_buffer": b.act or b.unified, "wgt_buffer": b.wgt or b.unified, "acc_buffer": b.acc}
+    return Prices(
+        chip=chip,
+        table=table,
+        mac_pj=table.mac.value * (chip.array.operand_bits / table.mac.bits) ** 2,
+        register_pj=_register_prices(chip, table),
+        buffer_pj={name: buffer_pj_per_byte(table, buffer) for name, buffer in buffers.items() if buffer},
+        dram=dram_entry(chip, table),
+        powers_w={"clock": chip.clock_power_w, "leakage": leakage_watts(chip, table)},
+    )
+
+
 def energy_of(
     chip: Chip,
     counts: npt.NDArray[np.int64],
@@ -63,37 +136,14 @@ def energy_of(
     host_seconds: float = 0.0,
     activity: npt.NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
-    """Return joules by component (COMPONENTS) for counts [events.NAMES]; raise ChipError for a bad table.
-
-    `activity` is the row [activity.COLUMNS] of the layer or run that the counts are of.
-    """
-    table = load_table(chip.energy)
-    n = [int(c) for c in (counts if activity is None else counts - spared(chip, activity))]
-    picojoules = {
-        "mac": n[ev.MAC] * table.mac.value * (chip.array.operand_bits / table.mac.bits) ** 2,
-        "registers": _registers(chip, table, n),
-        "hops": _hop_bits(chip, n) * table.hop_bit.value,
-        **_buffers(chip, table, n),
-        "vector": n[ev.VECTOR_OP] * table.vector_op.value,
-        "instruction": n[ev.INSTRUCTION] * table.instruction.value,
-        "dram": _dram(dram_entry(chip, table), n),
-    }
-    seconds = cycles / (chip.clock_mhz * 1e6)
-    joules = {name: value * 1e-12 for name, value in picojoules.items()}
-    powers = {"clock": chip.clock_power_w, "leakage": leakage_watts(chip, table)}
-    passing = {name: watts * seconds for name, watts in powers.items()}
-    return joules | passing | {"host": chip.host.power_w * host_seconds}
+    """Return what `Prices.energy` says of a chip; raise ChipError for a bad table."""
+    return prices_of(chip).energy(counts, cycles, host_seconds, activity)
 
 
-def _registers(chip: Chip, table: Table, n: list[int]) -> float:
-    """Return the energy of the PEs' registers and register files, in pJ."""
+def _register_prices(chip: Chip, table: Table) -> tuple[tuple[int, float], ...]:
     c, bits, stored = chip.timing, chip.array.operand_bits, psum_bits(chip)
-    operands = (
-        (c.act_entries, bits, n[ev.PE_ACT_READ] + n[ev.PE_ACT_WRITE]),
-        (c.wgt_entries, bits, n[ev.PE_WGT_READ] + n[ev.PE_WGT_WRITE]),
-        (c.psum_entries, stored, n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE]),
-    )
-    return sum(words * word * register_pj_per_bit(table, entries, word) for entries, word, words in operands)
+    operands = ((c.act_entries, bits), (c.wgt_entries, bits), (c.psum_entries, stored))
+    return tuple((word, register_pj_per_bit(table, entries, word)) for entries, word in operands)
 
 
 def register_pj_per_bit(table: Table, entries: int, bits: int) -> float:
@@ -110,17 +160,6 @@ def psum_bits(chip: Chip) -> int:
 
 def _hop_bits(chip: Chip, n: list[int]) -> int:
     return (n[ev.HOP_ACT] + n[ev.HOP_WGT]) * chip.array.operand_bits + n[ev.HOP_PSUM] * psum_bits(chip)
-
-
-def _buffers(chip: Chip, table: Table, n: list[int]) -> Mapping[str, float]:
-    b = chip.buffers
-    word_bytes = ACC_WORD_BYTES * psum_bits(chip) / chip.array.accumulator_bits
-    moved = {
-        "act_buffer": (b.act or b.unified, n[ev.ACT_READ_BYTES] + n[ev.ACT_WRITE_BYTES]),
-        "wgt_buffer": (b.wgt or b.unified, n[ev.WGT_READ_BYTES] + n[ev.WGT_WRITE_BYTES]),
-        "acc_buffer": (b.acc, (n[ev.ACC_READ_WORDS] + n[ev.ACC_WRITE_WORDS]) * word_bytes),
-    }
-    return {name: count * buffer_pj_per_byte(table, buffer) for name, (buffer, count) in moved.items() if buffer}
 
 
 def buffer_pj_per_byte(table: Table, buffer: Buffer) -> float:

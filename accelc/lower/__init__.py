@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -43,15 +44,19 @@ def lower(plan: Schedule, chip: Chip) -> Program:
         emitter.floor = min(plan.residency.floors[k] for k in ends)
         emitter.wgt_floor = min(plan.pins.floors.get(k, chip.timing.wgt_bytes) for k in ends)
         places.pin(plan.pins.places.get(index))
+        places.part = entry.part
         if len(together) > 1:
             lower_pair(places, *together)
         else:
             _lower_stage(places, entry, hosts, calls)
         for each in together:
-            written |= dict.fromkeys(each.stage.layers[-1].outputs, len(emitter.words))
+            whole = [name for name in each.stage.layers[-1].outputs if not places.in_bands(name)]
+            written |= dict.fromkeys(whole, len(emitter.words))
+    places.part = None
     for layer in plan.graph.layers:
-        if layer.op in JOIN_OPS and layer.outputs[0] not in written:  # its inputs lie inside it
-            written[layer.outputs[0]] = max(written[name] for name in layer.inputs)
+        joined = layer.outputs[0]
+        if layer.op in JOIN_OPS and joined not in written and not places.in_bands(joined):  # its inputs lie inside it
+            written[joined] = max(written[name] for name in layer.inputs)
     emitter.layer = -1
     emitter.barrier("halt")
     return _program(plan, places, hosts, calls, written)
@@ -76,7 +81,7 @@ def _program(
 ) -> Program:
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
-    order = [layer for entry in plan.plans for layer in entry.stage.layers]
+    order = list({layer.name: layer for entry in plan.plans for layer in entry.stage.layers}.values())
     streams, chip = _fixed(plan, emitter), plan.chip
     bounds = bounds_of(graph, plan.views, chip, plan.plans, streams)
     bound, host_j = network_bound(plan.views, chip, order, bounds), _host_joules(chip, hosts)
@@ -183,10 +188,10 @@ def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written:
 
 def _layer_infos(plan: Schedule, bounds: Mapping[str, Bound], host_j: Mapping[str, float]) -> Iterator[LayerInfo]:
     chosen = {layer.name: entry for entry in plan.plans for layer in entry.stage.layers}
-    expected = zip(plan.plans, predict(plan), strict=True)
-    predicted = {entry.stage.layers[0].name: found.causes for entry, found in expected if found.cycles}
+    openers = {entry.stage.layers[0].name: k for k, entry in reversed([*enumerate(plan.plans)])}
+    stages = {layer.name: openers[entry.stage.layers[0].name] for entry in plan.plans for layer in entry.stage.layers}
+    predicted = _predicted(plan)
     predicted |= {name: {"vector": bound.stream} for name, bound in bounds.items() if bound.stream}
-    stages = {layer.name: k for k, entry in enumerate(plan.plans) for layer in entry.stage.layers}
     for layer in plan.graph.layers:
         made = _layer_info(plan, layer, chosen.get(layer.name), predicted.get(layer.name, {}))
         bound = bounds[layer.name]
@@ -197,6 +202,14 @@ def _layer_infos(plan: Schedule, bounds: Mapping[str, Bound], host_j: Mapping[st
             lower_bound_dram_bytes=bound.dram_bytes,
             lower_bound_energy_j=bound.energy_pj * 1e-12 + host_j.get(layer.name, 0.0),
         )
+
+
+def _predicted(plan: Schedule) -> dict[str, Mapping[str, int]]:
+    """Return the predicted cycles by cause of each stage, all its stripes together, under the layer that opens it."""
+    found: dict[str, Counter[str]] = {}
+    for entry, expected in zip(plan.plans, predict(plan), strict=True):
+        found.setdefault(entry.stage.layers[0].name, Counter()).update(expected.causes)
+    return {name: dict(causes) for name, causes in found.items() if causes.total()}
 
 
 def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted: Mapping[str, int]) -> LayerInfo:

@@ -102,7 +102,7 @@ def bounds_of(
     graph: Graph, views: Mapping[str, View], chip: Chip, plans: Sequence[StagePlan], fixed: Mapping[str, Fixed]
 ) -> dict[str, Bound]:
     """Return the bound of each layer of a network; `fixed` are the layers that stream."""
-    moved, energy = compulsory(graph, views, plans), EnergyBound(chip)
+    moved, energy = compulsory(graph, views, chip, plans), EnergyBound(chip)
     return {
         layer.name: _bound(graph, layer, chip, moved[layer.name], fixed.get(layer.name), energy)
         for layer in graph.layers

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from accelc.chip import Chip
 from accelc.graph import ELEMENTWISE, TABLE_OPS, Graph, Layer, nhwc
 from accelc.schedule.frames import other_names
-from accelc.schedule.geometry import Geometry, Window, pool_windows
+from accelc.schedule.geometry import Geometry, Window, geometry_of, pool_windows
 from accelc.schedule.search import StagePlan
 from accelc.schedule.stages import MAC_OPS, WINDOW_OPS
 from accelc.schedule.views import View
@@ -28,9 +29,11 @@ class Moved:
         return self.weights + self.read + self.written
 
 
-def compulsory(graph: Graph, views: Mapping[str, View], plans: Sequence[StagePlan]) -> dict[str, Moved]:
+def compulsory(
+    graph: Graph, views: Mapping[str, View], chip: Chip, plans: Sequence[StagePlan]
+) -> dict[str, Moved]:
     """Return what each layer moves at least; what several share counts where it is read first."""
-    weights, read, written = _weights(graph), _read(graph, views, plans), _written(graph, views, plans)
+    weights, read, written = _weights(graph), _read(graph, views, chip, plans), _written(graph, views, plans)
     return {
         layer.name: Moved(weights.get(layer.name, 0), read.get(layer.name, 0), written.get(layer.name, 0))
         for layer in graph.layers
@@ -53,20 +56,22 @@ def _weights(graph: Graph) -> dict[str, int]:
     return {layer.name: weight_bytes_of(graph, layer) for layer in first.values()}
 
 
-def _read(graph: Graph, views: Mapping[str, View], plans: Sequence[StagePlan]) -> dict[str, int]:
+def _read(graph: Graph, views: Mapping[str, View], chip: Chip, plans: Sequence[StagePlan]) -> dict[str, int]:
     """Return the bytes of inputs that each layer is the first to read."""
     regions, found = {views[name].region for name in graph.inputs if name in views}, dict[str, int]()
     for plan in plans:
-        for layer, view, size in _reads(views, plan):
+        # A stripe reads a part; all of them read what the whole stage does.
+        g = plan.geometry if plan.part is None else geometry_of(graph, plan.stage, views, chip)
+        for layer, view, size in _reads(views, plan, g):
             if view.region in regions:
                 regions.discard(view.region)
                 found[layer.name] = found.get(layer.name, 0) + size
     return found
 
 
-def _reads(views: Mapping[str, View], plan: StagePlan) -> Iterator[tuple[Layer, View, int]]:
+def _reads(views: Mapping[str, View], plan: StagePlan, g: Geometry | None) -> Iterator[tuple[Layer, View, int]]:
     """Yield each map that a stage reads tile by tile: the layer that does, its view, the bytes that are touched."""
-    g, stage = plan.geometry, plan.stage
+    stage = plan.stage
     if g is None or stage.source not in views:
         return
     yield stage.layers[0], views[stage.source], _touched(g, views[stage.source])

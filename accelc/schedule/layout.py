@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from accelc.chip import Chip, Timing
 from accelc.isa import Space
+from accelc.schedule.cascade import move_cycles, moves_of
 from accelc.schedule.frames import NO_HALO
 from accelc.schedule.geometry import BLOCK, Geometry
 from accelc.schedule.options import Tables
-from accelc.schedule.search import table_bytes
+from accelc.schedule.search import StagePlan, table_bytes
+from accelc.schedule.stripes import Part
 from accelc.schedule.tiling import Block, Footprint, Tiling, channel_blocks, footprint, kernel_cuts
 from accelc.schedule.transfer import Transfer, transfer
 from accelc.schedule.views import View, round_up
-from accelc.schedule.work import LOAD, Cell, Range, Work
+from accelc.schedule.work import LOAD, VECTOR, Cell, Range, Work
 
 if TYPE_CHECKING:
     from accelc.schedule import Schedule
@@ -152,25 +154,28 @@ class Ring:
 class Map:
     """A map that stages read or write: its view, who wrote its rows, and its cell if it stays on chip.
 
-    A constant has no view. `address` is that of the region it lies in.
+    A constant has no view. `address` is that of the region it lies in. A stripe counts rows from `row` on; of a band on
+    chip, row `first` comes first.
     """
 
     view: View | None
     rows: Rows
     cell: Cell | None = None
     address: int = 0
+    row: int = 0
+    first: int = 0
 
     def span(self, image: int, rows: Span) -> Span:
         """Return rows of an image as rows of all images."""
         height = self.view.extents[1] if self.view is not None else 0
-        return image * height + rows[0], image * height + rows[1]
+        return image * height + self.row + rows[0], image * height + self.row + rows[1]
 
     def part(self, image: int, rows: Span) -> list[Range]:
         """Return the range of the activation buffer that rows of an image take, none if the map is in DRAM."""
         if self.cell is None or self.view is None:
             return []
         sn, sh, _ = self.view.strides
-        low = self.cell.low + self.view.offset + image * sn + rows[0] * sh
+        low = self.cell.low + self.view.offset + image * sn + (self.row - self.first + rows[0]) * sh
         return [(Space.ACT, max(low, self.cell.low), min(low + (rows[1] - rows[0]) * sh, self.cell.high))]
 
     def adjoins(self, rows: int, cols: int) -> bool:
@@ -186,7 +191,8 @@ class Map:
         if view is None or not high * wide:
             return transfer(c, min(1, high * wide), high * wide * pixel)
         sn, sh, sw = view.strides
-        start = self.address + view.offset + image * sn + rows[0] * sh + cols[0] * sw + channel * view.element_bytes
+        start = self.address + view.offset + channel * view.element_bytes
+        start += image * sn + (self.row + rows[0]) * sh + cols[0] * sw
         if pixel < sw and high * wide > 1:
             return transfer(c, high * wide, pixel, sw, start=start)
         if high > 1 and wide * pixel < sh:
@@ -198,24 +204,29 @@ class Constants:
     """Where the constants of a program will lie: the weight tiles of each stage in the order of their first use."""
 
     def __init__(self, plan: Schedule) -> None:
-        self.bytes, seen = 0, set[str]()
-        self._offsets: dict[int, dict[Hashable, int]] = {}
-        for index, entry in enumerate(plan.plans):
-            head = entry.stage.head
-            if entry.tiling is not None and entry.geometry is not None:
-                self.bytes += round_up(Tables(*table_bytes(plan.graph, entry.stage)).room(entry.tiling.channels), ALIGN)
-            if head is None or entry.tiling is None or entry.geometry is None or head.inputs[1] in seen:
+        self.bytes = 0
+        self._offsets: dict[Hashable, dict[Hashable, int]] = {}
+        for entry in plan.plans:
+            g, t, weights = entry.geometry, entry.tiling, _weights(entry)
+            if g is None or t is None or weights in self._offsets:
                 continue
-            seen.add(head.inputs[1])
-            offsets = self._offsets[index] = {}
-            g, t = entry.geometry, entry.tiling
-            for piece in (p for block in channel_blocks(g, t.channels) for p in pieces_of(g, t, block)):
+            offsets = self._offsets[weights] = {}
+            self.bytes += round_up(Tables(*table_bytes(plan.graph, entry.stage)).room(t.channels), ALIGN)
+            blocks = channel_blocks(g, t.channels) if g.has_head else []
+            for piece in (p for block in blocks for p in pieces_of(g, t, block)):
                 offsets[piece.key] = self.bytes
                 self.bytes += round_up(piece.weight_bytes(g) + piece.param_bytes(g, plan.chip), ALIGN)
 
-    def address(self, stage: int, key: Hashable) -> int:
-        """Return the address of a weight tile, 0 where it is another stage's."""
-        return self._offsets.get(stage, {}).get(key, 0)
+    def address(self, entry: StagePlan, key: Hashable) -> int:
+        """Return the address of a weight tile of a stage."""
+        return self._offsets[_weights(entry)][key]
+
+
+def _weights(entry: StagePlan) -> Hashable:
+    """Return what stages with the same weight tiles have in common: the weights and how they are cut."""
+    t, head = entry.tiling, entry.stage.head
+    cut = None if t is None else (t.channels, t.depth, t.kernel_rows)
+    return (entry.stage.output,) if head is None else (head.inputs[1], cut)
 
 
 class Machine:
@@ -230,7 +241,7 @@ class Machine:
         self.pinned: dict[tuple[int, int, int], dict[Hashable, Cell]] = {}
         self._rows: dict[str, Rows] = {}
         self._held: dict[str, Cell] = {}
-        self._filled: set[str] = set()
+        self._filled: set[Hashable] = set()
 
     def room(self, index: int) -> tuple[Footprint, int, int]:
         """Return what a stage takes on chip, and the bytes it claims of the activation and the weight buffer."""
@@ -257,27 +268,51 @@ class Machine:
             self.act.make_room(act, floor)
             self.wgt.make_room(wgt, wgt_floor)
 
-    def map_of(self, name: str) -> Map:
-        """Return the map that a tensor is or lies in."""
+    def map_of(self, name: str, part: Part | None = None, row: int = 0) -> Map:
+        """Return the map that a tensor is or lies in, as a stripe sees it that counts its rows from `row` on."""
         view, kept = self.plan.views.get(name), self.plan.residency
         if view is None:
             return Map(None, Rows())
         rows = self._rows.setdefault(view.region, Rows())
         if not kept.held(view.region):
             base = round_up(self.constants.bytes, ALIGN)
-            return Map(view, rows, address=base + self.plan.placement.offsets[view.region])
+            return Map(view, rows, address=base + self.plan.placement.offsets[view.region], row=row)
         frame = kept.frames[view.region]
         if view.region not in self._held:
             self._held[view.region] = self.act.cells(Space.ACT, kept.places[view.region], 1, frame.bytes)[0]
-        return Map(frame.view(view), rows, self._held[view.region])
+        band = None if part is None else part.bands.get(view.region)
+        first = 0 if band is None else band.first
+        return Map(frame.view(view), rows, self._held[view.region], row=row, first=first)
 
-    def fill_halo(self, name: str) -> None:
+    def fill_halo(self, name: str, part: Part | None) -> None:
         """Write the padding around a map on chip, if it has some and no map in its place had."""
         made, kept = self.map_of(name), self.plan.residency
-        if made.cell is None or made.view is None:
+        if made.cell is None or made.view is None or (part is not None and made.view.region in part.bands):
             return
         frame, turn = kept.frames[made.view.region], kept.turns[made.view.region]
         if frame.halo != NO_HALO and turn not in self._filled:
             self._filled.add(turn)
-            for _ in range(3 * frame.owner.extents[0]):
-                self.work.move(LOAD, transfer(self.plan.chip.timing, 0, 0), made.cell)
+            self._fill(made.cell, 3 * frame.owner.extents[0])
+
+    def prepare_band(self, name: str, part: Part) -> None:
+        """Make the band of a map ready for a stripe: rows that stay move up, padding is written (see `lower.band`)."""
+        made, view = self.map_of(name, part), self.plan.views[name]
+        band = part.bands.get(view.region)
+        if band is None or made.cell is None or (view.region, part.stripe) in self._filled:
+            return
+        self._filled.add((view.region, part.stripe))
+        frame, c = self.plan.residency.frames[view.region], self.plan.chip.timing
+        cycles = sum(sum(move_cycles(c, frame, rows)) for rows in moves_of(band))
+        if cycles:
+            where = [(Space.ACT, made.cell.low, made.cell.high)]
+            moved = self.work.compute(VECTOR, cycles, [], [], made.cell.users(), where)
+            made.cell.written = moved
+            made.rows.add((band.first, band.made), moved)
+        columns = frame.halo[1] + frame.halo[3] > 0 and band.before is None
+        above, below = band.before is None and band.first < 0, band.end > max(view.extents[1], band.made)
+        self._fill(made.cell, 3 * columns + above + below)
+
+    def _fill(self, cell: Cell, times: int) -> None:
+        """Write padding by loads that move nothing."""
+        for _ in range(times):
+            self.work.move(LOAD, transfer(self.plan.chip.timing, 0, 0), cell)

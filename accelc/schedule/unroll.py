@@ -20,6 +20,7 @@ from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK
 from accelc.schedule.layout import Machine, Map, Piece, Slots, Span, pieces_of
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS
+from accelc.schedule.stripes import Part
 from accelc.schedule.tiling import Block, channel_blocks
 from accelc.schedule.transfer import transfer
 from accelc.schedule.vector import vector_cycles
@@ -29,6 +30,7 @@ from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Cell, Range, Work
 if TYPE_CHECKING:
     from accelc.schedule import Schedule
 
+WHOLE = Part(0, 0, 0)
 POOLS = (*WINDOW_OPS, *GLOBAL_OPS)
 MANY = 256  # pieces of work of a stage; all of fewer are written out
 LEAST = 10  # bands, columns or blocks that are written out of more
@@ -95,9 +97,10 @@ class StageWork:
         self.stage, self.g, self.t = entry.stage, entry.geometry, entry.tiling
         self.chip, self.c = plan.chip, plan.chip.timing
         self._claim(machine.floors(index, *together))
-        self.source = machine.map_of(self.stage.source)
-        self.others = [machine.map_of(name) for name in other_names(self.stage)]
-        self.out = machine.map_of(self.stage.output)
+        self.part = part = entry.part or WHOLE
+        self.source = machine.map_of(self.stage.source, part, part.source)
+        self.others = [machine.map_of(name, part, part.mid) for name in other_names(self.stage)]
+        self.out = machine.map_of(self.stage.output, part, part.out)
         self._piece: dict[Hashable, int] = {}
         # What a table for all channels gives is loaded once; one for each channel is taken for that too.
         self._tabled = {step.name for step in self.stage.steps if step.op in (*TABLE_OPS, "softmax")}
@@ -125,7 +128,10 @@ class StageWork:
 
     def begin(self) -> None:
         """Write out what comes before the first tile."""
-        self.m.fill_halo(self.stage.output)
+        self.m.fill_halo(self.stage.output, self.part)
+        for name in (self.stage.source, *other_names(self.stage), self.stage.output):
+            if name in self.plan.views:
+                self.m.prepare_band(name, self.part)
         for cell in self.table_cells:
             self.work.move(LOAD, transfer(self.c, 1, cell.high - cell.low), cell)
 
@@ -214,7 +220,7 @@ class StageWork:
         k = [layer.name for layer in self.stage.layers if layer.op in ELEMENTWISE].index(step.name)
         other = self.others[k]
         one = other.view is not None and other.view.extents[1:3] == (1, 1)
-        place = ((0, 1), (0, 1)) if one else mid
+        place = ((-other.row, 1 - other.row), (0, 1)) if one else mid
         self._read(other, self.other_slots[k], (tile.image, *place), (block.first, block.count), use)
 
     def _store(self, block: Block, tile: Tile, cell: Cell) -> int:
@@ -260,7 +266,8 @@ class StageWork:
         size = piece.weight_bytes(self.g)
         whole = size + piece.param_bytes(self.g, self.chip)
         found.fill(whole, size)
-        self.work.move(LOAD, transfer(self.c, 1, whole, start=self.m.constants.address(self.index, piece.key)), found)
+        start = self.m.constants.address(self.plan.plans[self.index], piece.key)
+        self.work.move(LOAD, transfer(self.c, 1, whole, start=start), found)
         return found
 
     def _source(self, tile: Tile, need: tuple[Span, Span], channels: Span, use: _Use) -> None:

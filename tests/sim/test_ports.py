@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from accelc.errors import InputError, ProgramError
 from accelc.program import Port
-from accelc.sim.ports import integers_of, quantize, read_port, read_values, write_inputs, write_port
+from accelc.sim.ports import integers_of, quantize, read_port, read_values, write_inputs, write_port, write_quantized
 
 FLOAT = Port("x", (2, 3, 2, 4), "float32", "int8", 0.25, 5, 16, (2, 2, 4, 3), 8)
 
@@ -70,6 +70,18 @@ def test_quantization_is_the_onnx_rule(values: list[float], zero: int, scale: fl
         steps = np.rint((array / np.float32(scale)).astype(np.float64))
     want = np.clip(steps + zero, 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(quantize(port, array), want)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=24, max_size=24), st.integers(0, 255), st.booleans())
+def test_floats_are_put_in_place_as_quantized(values: list[float], zero: int, signed: bool) -> None:
+    """The fast form leaves the bytes of the plain one: two images of 2 x 2 pixels and 3 channels, with gaps."""
+    stored, low = ("int8", -128) if signed else ("uint8", 0)
+    port = Port("x", (2, 3, 2, 2), "float32", stored, 0.5, zero + low, 16, (2, 2, 2, 3), 5, row=13, image=40)
+    array = np.array(values, np.float32).reshape(port.shape)
+    fast, plain = np.full(99, 77, np.uint8), np.full(99, 77, np.uint8)
+    write_quantized(fast, port, array)
+    write_port(plain, port, quantize(port, array))
+    assert fast.tolist() == plain.tolist()
 
 
 def test_dequantized_values_have_the_model_dtype() -> None:

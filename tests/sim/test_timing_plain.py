@@ -28,11 +28,11 @@ def chips(draw: st.DrawFn) -> Chip:
         buffers=dict.fromkeys(names, ports),
         array={"rows": draw(st.sampled_from((2, 16))), "cols": 4},
         dma={
-            "outstanding": draw(small), "issue_cycles": draw(st.integers(0, 5)),
+            "outstanding": draw(st.sampled_from((1, 2, 3, 4, 16))), "issue_cycles": draw(st.integers(0, 5)),
             "bytes_per_cycle": draw(st.sampled_from((4, 16, 64))),
         },
         dram={
-            "banks": draw(st.sampled_from((1, 2, 8))), "row_bytes": draw(st.sampled_from((64, 256))),
+            "banks": draw(st.sampled_from((1, 2, 8))), "row_bytes": draw(st.sampled_from((64, 256, 2048))),
             "burst_ns": float(draw(st.integers(1, 8))), "activate_ns": float(draw(st.integers(1, 9))),
             "precharge_ns": float(draw(st.integers(1, 9))), "access_ns": float(draw(st.integers(1, 9))),
             "refresh_interval_ns": refresh[0], "refresh_ns": refresh[1],
@@ -51,7 +51,9 @@ def _word(draw: st.DrawFn, name: str, wait: dict[Queue, int]) -> Word:
         pads = {"pad_top": draw(st.integers(0, 2))} if name == "load" else {}
         return word(name, wait, **extents, **strides, **pads, **{side: draw(near), other: 30 * draw(near)})
     if name == "load_weights":
-        return word(name, wait, bytes=extents["bytes"] * 3, src=draw(near), dst=30 * draw(near))
+        # Up to many rows of evenly spaced bursts, which the fast model takes as one.
+        many = draw(st.sampled_from((3, 40, 100)))
+        return word(name, wait, bytes=extents["bytes"] * many, src=draw(near), dst=30 * draw(near))
     if name == "conv":
         place = {"act": 30 * draw(near), "wgt": 30 * draw(near), "acc": 4 * draw(near)}
         return word(name, wait, rows=draw(small), cols=draw(small), depth=8, n=16, acc_col=16, act_col=64, **place)
