@@ -34,7 +34,6 @@ def result_of(
     causes = stalls(program, chip, timeline)
     counts = count_events(program, chip, timeline)
     total = counts.sum(axis=0)
-    rows = [None] * len(program.layers) if activity is None else list(activity.layers)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
     rates, prices = rates_of(chip), prices_of(chip)
@@ -52,18 +51,15 @@ def result_of(
         lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
         lower_bound_binds=str(program.notes.get("lower_bound_binds", "")),
         lower_bound_dram_bytes=int(program.notes.get("lower_bound_dram_bytes", 0)),
-        stalls=_by_cause(causes.sum(axis=0)),
+        stalls=_by_cause(causes.sum(axis=0).tolist()),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
-        layers=tuple(
-            _layer(layer, prices, causes[k], counts[k], _host_seconds(program, layer), rows[k])
-            for k, layer in enumerate(program.layers)
-        ),
+        layers=_layers(program, prices, causes, counts, activity),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
         accuracy=accuracy,
-        events=_named(total),
+        events=_named(total.tolist()),
         energy_rates_pj=rates.pj,
         passing_w=rates.passing_w,
         host_w=rates.host_w,
@@ -71,11 +67,28 @@ def result_of(
     )
 
 
+def _layers(
+    program: Program, prices: Prices, causes: Ints, counts: Ints, activity: act.Activity | None
+) -> tuple[LayerResult, ...]:
+    count, paid = len(program.layers), counts
+    rows: list[Ints | None] = [None] * count
+    if activity is not None:
+        rows = list(activity.layers)
+        paid = counts - np.array([act.spared(prices.chip, row) for row in activity.layers])
+    energies = prices.energies(paid[:count], causes[:count].sum(axis=1), _host_seconds(program))
+    figures = zip(program.layers, causes.tolist(), counts.tolist(), energies, rows, strict=False)
+    return tuple(_layer(prices.chip, *row) for row in figures)
+
+
 def _layer(
-    layer: LayerInfo, prices: Prices, causes: Ints, counts: Ints, host_seconds: float, activity: Ints | None
+    chip: Chip,
+    layer: LayerInfo,
+    causes: list[int],
+    counts: list[int],
+    energy: Mapping[str, float],
+    activity: Ints | None,
 ) -> LayerResult:
-    cycles, chip = int(causes.sum()), prices.chip
-    energy = prices.energy(counts, cycles, host_seconds, activity)
+    cycles = sum(causes)
     return LayerResult(
         name=layer.name,
         op=layer.op,
@@ -84,7 +97,7 @@ def _layer(
         cycles=cycles,
         stalls=_by_cause(causes),
         energy_j=sum(energy.values()),
-        dram_bytes=int(counts[ev.DRAM_READ_BYTES] + counts[ev.DRAM_WRITE_BYTES]),
+        dram_bytes=counts[ev.DRAM_READ_BYTES] + counts[ev.DRAM_WRITE_BYTES],
         utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
         lower_bound_cycles=layer.lower_bound_cycles,
         predicted_cycles=layer.predicted_cycles,
@@ -101,18 +114,23 @@ def _figures(chip: Chip, activity: Ints | None) -> ActivityFigures | None:
     if activity is None:
         return None
     macs, zero_macs, raw_read, raw_write, encoded_read, encoded_write = activity.tolist()
-    free = {name: count for name, count in _named(act.spared(chip, activity)).items() if count}
+    free = {name: count for name, count in _named(act.spared(chip, activity).tolist()).items() if count}
     raw, encoded = {"read": raw_read, "write": raw_write}, {"read": encoded_read, "write": encoded_write}
     return ActivityFigures(chip.array.zero_gating, chip.dma.compression, macs, zero_macs, raw, encoded, free)
 
 
-def _named(counts: Ints) -> dict[str, int]:
-    return dict(zip(ev.NAMES, counts.tolist(), strict=True))
+def _named(counts: list[int]) -> dict[str, int]:
+    return dict(zip(ev.NAMES, counts, strict=True))
 
 
-def _host_seconds(program: Program, layer: LayerInfo) -> float:
-    return sum(call.seconds for call in program.hosts if call.name == layer.name)
+def _host_seconds(program: Program) -> npt.NDArray[np.float64]:
+    """Return the seconds of each layer's calls of the host."""
+    seconds = dict.fromkeys((layer.name for layer in program.layers), 0.0)
+    for call in program.hosts:
+        if call.name in seconds:
+            seconds[call.name] += call.seconds
+    return np.array([seconds[layer.name] for layer in program.layers], np.float64)
 
 
-def _by_cause(cycles: Ints) -> Mapping[str, int]:
-    return dict(zip(CAUSES, cycles.tolist(), strict=True))
+def _by_cause(cycles: list[int]) -> Mapping[str, int]:
+    return dict(zip(CAUSES, cycles, strict=True))
