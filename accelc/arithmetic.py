@@ -9,7 +9,7 @@ even), `rint` is half to even, nothing is contracted to a fused multiply-add exc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from accelc.graph import RANGE, Activation, Array, Graph, Layer, Quant, Tensor
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+_ROWS_ELEMENTS = 1 << 20
+
 
 # --- Quantize and dequantize
 
@@ -30,17 +32,40 @@ def quantize_array(x: Array, quant: Quant, dtype: str) -> Array:
     """Return q = rint(clip(f32(x / scale), qmin - zp, qmax - zp)) + zp, the ONNX QuantizeLinear of real values."""
     low, high = RANGE[dtype]
     scale, zero = _aligned(quant, np.ndim(x))
-    with np.errstate(over="ignore"):
-        ratio = np.divide(np.asarray(x, np.float32), scale, dtype=np.float32)
-    held = np.clip(ratio, (low - zero).astype(np.float32), (high - zero).astype(np.float32))
-    return np.asarray((np.rint(held).astype(np.int32) + zero).astype(dtype))
+
+    def rounded(x: Array, scale: Floats, zero: Ints) -> Array:
+        with np.errstate(over="ignore"):
+            ratio = np.divide(np.asarray(x, np.float32), scale, dtype=np.float32)
+        held = np.clip(ratio, (low - zero).astype(np.float32), (high - zero).astype(np.float32))
+        return np.asarray((np.rint(held).astype(np.int32) + zero).astype(dtype))
+
+    return _by_rows(rounded, np.asarray(x), scale, zero, dtype)
 
 
 def dequantize_array(q: Array, quant: Quant) -> Floats:
     """Return f32((q - zp) * scale), the ONNX DequantizeLinear, float32."""
     scale, zero = _aligned(quant, np.ndim(q))
-    centered = (np.asarray(q).astype(np.int64) - zero).astype(np.float32)
-    return np.asarray(np.multiply(centered, scale, dtype=np.float32))
+
+    def real(q: Array, scale: Floats, zero: Ints) -> Array:
+        centered = (q.astype(np.int64) - zero).astype(np.float32)
+        return np.asarray(np.multiply(centered, scale, dtype=np.float32))
+
+    return _by_rows(real, np.asarray(q), scale, zero, "float32")
+
+
+def _by_rows(
+    function: Callable[[Array, Floats, Ints], Array], x: Array, scale: Floats, zero: Ints, dtype: str
+) -> Array:
+    """Return a function of elements; of a large array it takes some rows at a time, whose intermediates are small."""
+    if x.ndim == 0 or x.size <= _ROWS_ELEMENTS:
+        return function(x, scale, zero)
+    found = np.empty(x.shape, dtype)
+    step = max(1, len(x) * _ROWS_ELEMENTS // x.size)
+    for first in range(0, len(x), step):
+        rows = slice(first, first + step)
+        own_scale, own_zero = scale.ndim and len(scale) == len(x), zero.ndim and len(zero) == len(x)
+        found[rows] = function(x[rows], scale[rows] if own_scale else scale, zero[rows] if own_zero else zero)
+    return found
 
 
 def _aligned(quant: Quant, rank: int) -> tuple[Floats, Ints]:

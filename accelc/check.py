@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from accelc.arithmetic import dequantize_array
 from accelc.compiler import Compiled
 from accelc.errors import InputError
 from accelc.frontend.load import load
-from accelc.graph import FLOAT, PLAIN, Array, Graph, Tensor, is_wide
+from accelc.graph import FLOAT, PLAIN, Array, Graph, is_wide
 from accelc.program import Region
-from accelc.quantize import sqnr
+from accelc.quantize.accuracy import decibel, powers_of
 from accelc.quantize.execute import FloatRunner
-from accelc.reference import run as run_reference
+from accelc.reference import stream as stream_reference
 from accelc.report.result import Accuracy, Check, Distance, Ledger
 
 if TYPE_CHECKING:
@@ -48,13 +47,10 @@ def accuracy_of(compiled: Compiled, inputs: Mapping[str, Array], found: Mapping[
     names = [n for n in found if n in graph.tensors and graph.tensors[n].dtype == FLOAT]
     if not names or any(graph.tensors[n].dtype not in PLAIN for n in graph.inputs):
         return None
-    exact = FloatRunner(graph, names).run({n: x.astype(graph.tensors[n].dtype) for n, x in inputs.items()})
-    ratios = {n: sqnr(exact[n], _real(quantized.tensors[n], found[n])) for n in names}
+    sample = {n: x.astype(graph.tensors[n].dtype, copy=False) for n, x in inputs.items()}
+    powers = powers_of(FloatRunner(graph, names), quantized, sample, found)
+    ratios = {n: decibel(float(signal), float(noise)) for n, (signal, noise) in powers.items()}
     return Accuracy({n: ratios[n] for n in graph.outputs if n in ratios}, ratios)
-
-
-def _real(tensor: Tensor, integers: Array) -> Array:
-    return integers if tensor.quant is None else dequantize_array(integers, tensor.quant)
 
 
 def comparable(compiled: Compiled) -> list[Region]:
@@ -66,9 +62,10 @@ def comparable(compiled: Compiled) -> list[Region]:
 
 
 def compare_reference(graph: Graph, inputs: Mapping[str, Array], found: Mapping[str, Array], mode: str) -> Check:
-    """Return where the simulator differs from the reference, over every tensor found."""
-    expected = run_reference(graph, inputs, requantize="fixed" if mode == "fixed" else "float32", keep=found)
-    return _summed("reference", [_row(name, found[name], expected[name]) for name in found], f"{len(found)} tensors")
+    """Return where the simulator differs from the reference, over every tensor found, as the reference makes them."""
+    expected = stream_reference(graph, inputs, requantize="fixed" if mode == "fixed" else "float32", keep=found)
+    rows = {name: _row(name, found[name], value) for name, value in expected}
+    return _summed("reference", [rows[name] for name in found], f"{len(found)} tensors")
 
 
 def _with_ort(compiled: Compiled, inputs: Mapping[str, Array], ours: Check) -> Check:
@@ -107,10 +104,11 @@ def _ledger(judged: ort.Ledger) -> list[Ledger]:
 def _row(name: str, ours: Array, theirs: Array) -> Ledger:
     if ours.dtype.kind == "f":
         return _real_row(name, ours, theirs)
-    difference = ours.astype(np.int64) - theirs.astype(np.int64)
-    values, counts = np.unique(difference[difference != 0], return_counts=True)
+    differ = ours != theirs
+    difference = ours[differ].astype(np.int64) - theirs[differ].astype(np.int64)
+    values, counts = np.unique(difference, return_counts=True)
     histogram = {int(v): int(c) for v, c in zip(values, counts, strict=True)}
-    return Ledger(name, difference.size, int(counts.sum()), int(np.abs(values).max(initial=0)), histogram)
+    return Ledger(name, ours.size, int(counts.sum()), int(np.abs(values).max(initial=0)), histogram)
 
 
 def _real_row(name: str, ours: Array, theirs: Array) -> Ledger:

@@ -18,6 +18,7 @@ import typer
 from accelc import __version__
 from accelc.comparison.command import compare
 from accelc.errors import AccelcError, InputError
+from accelc.sweep.command import sweep
 
 if TYPE_CHECKING:
     from accelc.compiler import Compiled, Options
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 
 app.command()(compare)
+app.command()(sweep)
 
 Model = Annotated[str, typer.Argument(help="An ONNX file or the name of a zoo network (see `accelc models`).")]
 ProgramFile = Annotated[Path, typer.Argument(metavar="F.npu", help="A program file.")]

@@ -107,8 +107,7 @@ def compile_stages(
 def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> Iterator[Compiled]:
     """Yield the compilation after each stage."""
     progress("import")
-    source = resolve(model, options)
-    imported = import_onnx(source, dims=options.dims, allow_host=options.allow_host, precision=options.precision)
+    imported = _imported(model, options)
     yield (done := Compiled(_name(model, options, imported), chip, model, options, imported))
 
     progress("passes")
@@ -118,6 +117,12 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     yield (done := replace(done, quantized=_quantized(graph, chip, options)))
 
     yield from _target(done, progress)
+
+
+def _imported(model: Model, options: Options) -> Graph:
+    """Return the model as a graph; the model itself, as large as the weights, goes when this function does."""
+    source = resolve(model, options)
+    return import_onnx(source, dims=options.dims, allow_host=options.allow_host, precision=options.precision)
 
 
 def _quantized(graph: Graph, chip: Chip, options: Options) -> Graph:

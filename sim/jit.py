@@ -1,8 +1,9 @@
 """Compilation with Numba: how kernels are made and where compiled code is kept between processes.
 
 Compiled code is kept in a folder named after everything it depends on: the sources, Numba's version, the
-processor's features and the environment's choice of another processor. Each file has a checksum beside it; a
-damaged file is removed and made again. Where no folder can be written, code is compiled in each process.
+processor's features and Numba's settings in the environment. Each file has a checksum beside it; a damaged file is
+removed and made again, and so is one that another process has written but not yet summed. Where no folder can be
+written, code is compiled in each process.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parent
 SOURCES = (PACKAGE,)
-CHOICES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
+PLACES = ("NUMBA_CACHE_DIR",)  # of the environment's settings, those that leave the code as it is
 CLOSED = "accelc.isa."
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 
@@ -108,8 +109,14 @@ def _compile_cached(function: Callable[..., Any], types: tuple[Any, ...], folder
     dispatcher.compile(types)
     if dispatcher.stats.cache_misses:
         for path in _files(folder):
-            _sum_path(path).write_text(_checksum(path))
+            _sum(path)
     return dispatcher  # type: ignore[no-any-return]
+
+
+def _sum(path: Path) -> None:
+    """Write a file's checksum beside it, unless another process has removed the file."""
+    with contextlib.suppress(FileNotFoundError):
+        _sum_path(path).write_text(_checksum(path))
 
 
 def _with_folder(function: Callable[..., Any], folder: Path) -> Any:
@@ -138,10 +145,25 @@ def _remove(folder: Path, *, keep_sound: bool) -> None:
     """Remove the compiled code in a folder, or only what does not match its checksum."""
     with contextlib.suppress(OSError):
         for path in _files(folder):
-            summed = _sum_path(path)
-            if not (keep_sound and summed.is_file() and summed.read_text() == _checksum(path)):
+            if not (keep_sound and _is_sound(path)):
                 path.unlink(missing_ok=True)
-                summed.unlink(missing_ok=True)
+                _sum_path(path).unlink(missing_ok=True)
+
+
+_seen: dict[Path, tuple[int, int]] = {}
+"""Size and time of change of the files that were sound when this process looked."""
+
+
+def _is_sound(path: Path) -> bool:
+    """Return whether a file matches its checksum; one that has not changed since is not read again."""
+    summed = _sum_path(path)
+    with contextlib.suppress(OSError):
+        state = path.stat()
+        found = state.st_size, state.st_mtime_ns
+        if _seen.get(path) == found or summed.read_text() == _checksum(path):
+            _seen[path] = found
+            return True
+    return False
 
 
 @functools.cache
@@ -160,6 +182,6 @@ def _key() -> str:
             digest.update(path.read_bytes())
     facts = [numba.__version__, llvm.llvm_version_info, platform.python_version(), platform.machine()]
     facts += [llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()]
-    facts += [os.environ.get(name) for name in CHOICES]
+    facts += sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] not in PLACES)
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]

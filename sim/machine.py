@@ -22,6 +22,7 @@ from accelc.sim.bounds import check_bounds, check_dataflows, place
 from accelc.sim.dispatch import HOST, STREAM, is_wide
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
+from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 from accelc.sim.stream import prepared
@@ -91,14 +92,14 @@ class Machine:
 
     def _execute(
         self, keep: Iterable[Region], literal: Literal | None, recorder: Recorder | None
-    ) -> dict[str, Array]:
+    ) -> Kept:
         """Execute to the end, stopping where a region is complete: later instructions may reuse its bytes."""
-        kept, at = {}, 0
+        kept, at = Kept(), 0
         for region in sorted(keep, key=lambda region: region.complete):
             at = self._advance(at, region.complete, literal, recorder)
             if region.port is not None:
                 held = self._memory.act if region.port.space == "act" else self._memory.dram
-                kept[region.name] = read_port(held, region.port)
+                kept.add(region.name, read_port(held, region.port))
         self._advance(at, len(self._rows), literal, recorder)
         return kept
 

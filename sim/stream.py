@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.errors import MachineError
+from accelc.isa.rows import cut_operands, row_ranges
 from accelc.program import Operand, StreamCall
 from accelc.sim.kernels.chain import compiled
 from accelc.sim.kernels.real import OPERATIONS
@@ -31,6 +33,33 @@ def prepared(dram: Bytes, call: StreamCall) -> Callable[[], None]:
 
 def run_stream(dram: Bytes, call: StreamCall) -> None:
     """Run one stream: operands become 32-bit numbers as they are read, the result what its tensor is."""
+    for part in _parts(call):
+        _run(dram, part)
+
+
+def _parts(call: StreamCall) -> list[StreamCall]:
+    """Return a large stream as several on rows of its first axis, where each row of the result stands alone."""
+    shapes, result = [x.shape for x in call.inputs], call.output.shape
+    ranges, cut = row_ranges(shapes, result), cut_operands(call.op, call.attrs, shapes, result)
+    if len(ranges) == 1 or cut is None:
+        return [call]
+    return [
+        replace(
+            call,
+            inputs=tuple(_rows(x, rows) if c else x for x, c in zip(call.inputs, cut, strict=True)),
+            output=_rows(call.output, rows),
+        )
+        for rows in ranges
+    ]
+
+
+def _rows(operand: Operand, rows: slice) -> Operand:
+    """Return some rows of an operand's first axis."""
+    address = operand.address + rows.start * operand.strides[0]
+    return replace(operand, address=address, shape=(rows.stop - rows.start, *operand.shape[1:]))
+
+
+def _run(dram: Bytes, call: StreamCall) -> None:
     operands = [read_operand(dram, operand) for operand in call.inputs]
     try:
         result = OPERATIONS[call.op](call.attrs, operands, call.output.shape)

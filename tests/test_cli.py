@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -184,14 +185,13 @@ def test_a_failed_check_ends_with_status_1_and_names_the_tensor(
 ) -> None:
     from accelc import check
 
-    true = check.run_reference
+    true = check.stream_reference
 
-    def off_by_two(*args: object, **options: object) -> dict[str, np.ndarray]:
-        found = true(*args, **options)
-        found["y"] = found["y"] ^ 2
-        return found
+    def off_by_two(*args: object, **options: object) -> Iterator[tuple[str, np.ndarray]]:
+        for name, value in true(*args, **options):
+            yield name, value ^ 2 if name == "y" else value
 
-    monkeypatch.setattr(check, "run_reference", off_by_two)
+    monkeypatch.setattr(check, "stream_reference", off_by_two)
     finished = accelc("run", net, "--json", "run.json")
     assert finished.status == 1
     assert "y: 5 of 5 differ" in finished.out

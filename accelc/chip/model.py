@@ -333,10 +333,11 @@ def parse_chip(text: str, origin: str) -> Chip:
     except tomllib.TOMLDecodeError as error:
         raise ChipError(f"chip '{origin}' is not TOML: {error}") from None
     except ValidationError as error:
-        raise ChipError(f"chip '{origin}': {_explain(error)}") from None
+        raise ChipError(f"chip '{origin}': {explain(error)}") from None
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with a chip in one line: the parameter, its value and the rule."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "chip"
     if first["type"] == "extra_forbidden":

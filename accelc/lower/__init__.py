@@ -42,15 +42,19 @@ def lower(plan: Schedule, chip: Chip) -> Program:
         emitter.floor = min(plan.residency.floors[k] for k in ends)
         emitter.wgt_floor = min(plan.pins.floors.get(k, chip.timing.wgt_bytes) for k in ends)
         places.pin(plan.pins.places.get(index))
+        places.part = entry.part
         if len(together) > 1:
             lower_pair(places, *together)
         else:
             _lower_stage(places, entry, hosts, calls)
         for each in together:
-            written |= dict.fromkeys(each.stage.layers[-1].outputs, len(emitter.words))
+            whole = [name for name in each.stage.layers[-1].outputs if not places.in_bands(name)]
+            written |= dict.fromkeys(whole, len(emitter.words))
+    places.part = None
     for layer in plan.graph.layers:
-        if layer.op in JOIN_OPS and layer.outputs[0] not in written:  # its inputs lie inside it
-            written[layer.outputs[0]] = max(written[name] for name in layer.inputs)
+        joined = layer.outputs[0]
+        if layer.op in JOIN_OPS and joined not in written and not places.in_bands(joined):  # its inputs lie inside it
+            written[joined] = max(written[name] for name in layer.inputs)
     emitter.layer = -1
     emitter.barrier("halt")
     return _program(plan, places, hosts, calls, written)
@@ -75,7 +79,7 @@ def _program(
 ) -> Program:
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
-    order = [layer for entry in plan.plans for layer in entry.stage.layers]
+    order = list({layer.name: layer for entry in plan.plans for layer in entry.stage.layers}.values())
     streams = _stream_cycles(plan, emitter)
     bound = network_bound(graph, plan.views, plan.chip, order, streams)
     ports = {name: _moved(port_of(places, name), base) for name in (*graph.inputs, *written)}
@@ -168,12 +172,14 @@ def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written:
 
 def _layer_infos(plan: Schedule, streams: Mapping[str, int]) -> list[LayerInfo]:
     chosen = {layer.name: entry for entry in plan.plans for layer in entry.stage.layers}
-    return [_layer_info(plan, layer, chosen.get(layer.name), streams) for layer in plan.graph.layers]
+    predicted = Counter(streams)
+    for entry in plan.plans:
+        predicted[entry.stage.layers[0].name] += entry.cost.cycles if entry.cost is not None else 0
+    return [_layer_info(plan, layer, chosen.get(layer.name), predicted[layer.name]) for layer in plan.graph.layers]
 
 
-def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, streams: Mapping[str, int]) -> LayerInfo:
+def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted: int) -> LayerInfo:
     tiling = entry.tiling if entry is not None else None
-    leads = entry is not None and entry.stage.layers[0] is layer
     tile = (
         {}
         if tiling is None
@@ -192,7 +198,7 @@ def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, streams: 
         dataflow=tiling.dataflow if tiling is not None and entry is not None and entry.stage.head is layer else "",
         tile=tile,
         lower_bound_cycles=layer_bound(plan.graph, layer, plan.chip),
-        predicted_cycles=entry.cost.cycles if leads and entry and entry.cost else streams.get(layer.name, 0),
+        predicted_cycles=predicted,
     )
 
 

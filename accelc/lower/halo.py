@@ -10,7 +10,8 @@ def fill_halo(places: Places, name: str) -> None:
     """Write the padding around the map that a tensor lies in, unless it is in DRAM, has none, or has it."""
     region, residency = places.views[name].region, places.residency
     if (
-        not residency.held(region)
+        places.band(region) is not None
+        or not residency.held(region)
         or residency.frames[region].halo == NO_HALO
         or residency.turns[region] in places.filled
     ):
@@ -22,9 +23,9 @@ def fill_halo(places: Places, name: str) -> None:
     between = (left + right) * pixel  # the end of one row and the start of the next
     for image in range(images):
         start = at + image * frame.image
-        _fill(places, start, 1, 0, top * frame.row + left * pixel, frame.zero)
-        _fill(places, start + (top + 1) * frame.row - right * pixel, height - 1, frame.row, between, frame.zero)
-        _fill(
+        fill(places, start, 1, 0, top * frame.row + left * pixel, frame.zero)
+        fill(places, start + (top + 1) * frame.row - right * pixel, height - 1, frame.row, between, frame.zero)
+        fill(
             places,
             start + (top + height) * frame.row - right * pixel,
             1,
@@ -34,7 +35,7 @@ def fill_halo(places: Places, name: str) -> None:
         )
 
 
-def _fill(places: Places, at: int, runs: int, step: int, size: int, value: int) -> None:
+def fill(places: Places, at: int, runs: int, step: int, size: int, value: int) -> None:
     """Write a value over `runs` runs of `size` bytes, `step` apart."""
     if not runs or not size:
         return

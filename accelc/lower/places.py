@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from accelc.errors import ScheduleError
 from accelc.lower.emitter import Emitter
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.schedule import Schedule
+from accelc.schedule.stripes import Band, Part
 from accelc.schedule.views import PITCH, View, round_up
 
 CONSTANTS = "constants"
@@ -49,7 +51,10 @@ class Places:
         self._offsets = plan.placement.offsets
         self.pinned: Pinned | None = None  # where the weights of the stage at hand stay, if they do
         self._pins: dict[tuple[int, int, int], Pinned] = {}
-        self.filled: set[str] = set()  # groups of maps on chip whose halo is written
+        self.filled: set[Hashable] = set()  # groups of maps on chip whose halo is written, bands by stripe
+        self._banded = {name for entry in plan.plans if entry.part is not None for name in entry.part.bands}
+        self.part: Part | None = None  # the stripe that the stage at hand makes
+        self.blobs: dict[Hashable, dict[tuple[int, int, int], tuple[int, int, int]]] = {}  # packed weights of stages
         self._plain: dict[str, int] = {}
         self._constants: dict[tuple[str, int], View] = {}
 
@@ -68,8 +73,19 @@ class Places:
         view = self.views[name]
         if not self.residency.held(view.region):
             return view
-        held = self.residency.frames[view.region].view(view)
-        return replace(held, region=ON_CHIP, offset=held.offset + self.residency.places[view.region])
+        frame = self.residency.frames[view.region]
+        held, band = frame.view(view), self.band(view.region)
+        above = 0 if band is None else band.first * held.strides[1]
+        return replace(held, region=ON_CHIP, offset=held.offset + self.residency.places[view.region] - above)
+
+    def band(self, region: str) -> Band | None:
+        """Return the rows of a map that are on chip, None if it lies whole there or in DRAM."""
+        return None if self.part is None else self.part.bands.get(region)
+
+    def in_bands(self, name: str) -> bool:
+        """Return whether a tensor is never whole, on chip or in DRAM."""
+        region = self.views[name].region
+        return self.residency.held(region) and region in self._banded
 
     def plain_constant(self, name: str, data: npt.NDArray[np.generic]) -> int:
         """Return the address of a constant in row-major order, put in place on first use."""

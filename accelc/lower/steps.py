@@ -222,7 +222,8 @@ def _load_other(
         at = stage.load(slot, view, name, image, single, block.first, block.count, 0).at
         return Current(at, *mid.frame, 0)
     sn, sh, sw = view.strides
-    view = replace(view, strides=(sn, sh if h > 1 else 0, sw if w > 1 else 0))
+    above = stage.part.mid * sh if h > 1 else 0
+    view = replace(view, offset=view.offset + above, strides=(sn, sh if h > 1 else 0, sw if w > 1 else 0))
     return stage.load(slot, view, name, image, mid, block.first, block.count, 0)
 
 

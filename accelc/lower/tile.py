@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from accelc.arithmetic import clamp_bounds
 from accelc.errors import ScheduleError
 from accelc.graph import Layer, Tensor
+from accelc.lower.band import prepare_band
 from accelc.lower.emitter import Slots, slots
 from accelc.lower.halo import fill_halo
 from accelc.lower.pack import Weights, excess, quant_of, requantize_params, stored_zero
@@ -14,8 +16,10 @@ from accelc.lower.places import ON_CHIP, Places
 from accelc.lower.steps import Current, emit_pixels, lower_step, step_tables
 from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
+from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
+from accelc.schedule.stripes import Part
 from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint, kernel_cuts
 from accelc.schedule.views import View, round_up
 
@@ -56,6 +60,14 @@ def map_tiles(g: Geometry, t: Tiling) -> list[MapTile]:
     ]
 
 
+WHOLE = Part(0, 0, 0)
+
+
+def from_row(view: View, row: int) -> View:
+    """Return a view whose row 0 is row `row` of another."""
+    return replace(view, offset=view.offset + row * view.strides[1])
+
+
 class TileStage:
     """Emits one stage; slots remember what is loaded so that nothing is loaded twice while it stays."""
 
@@ -66,14 +78,22 @@ class TileStage:
         self.stage, self.g, self.t = plan.stage, plan.geometry, plan.tiling
         self.tables = step_tables(places, self.stage)
         self.foot = footprint(self.g, self.t, self._table_room())
-        self.source_view = self._shaped(places.view(self.stage.source))
-        self.out_view = self.fold(places.view(self.stage.output))
+        self.part = plan.part or WHOLE
+        self.source_view = from_row(self._shaped(places.view(self.stage.source)), self.part.source)
+        self.out_view = from_row(self.fold(places.view(self.stage.output)), self.part.out)
         self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
-        head = self.stage.head
-        self.weights = None if head is None else Weights(self.graph, head, self.g, places.views[self.stage.source])
         self._weights_at = 0
+        # Stripes of one stage cut their weights alike, so these are packed once.
         self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+        if plan.part is not None:
+            self._blobs = places.blobs.setdefault((self.stage.output, self.t), self._blobs)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The head's weights, ready to be cut into tiles."""
+        assert self.stage.head is not None
+        return Weights(self.graph, self.stage.head, self.g, self.places.views[self.stage.source])
 
     @property
     def wide(self) -> bool:
@@ -122,6 +142,9 @@ class TileStage:
         """Emit what comes before the first tile."""
         self.emitter.layer = self.places.layer_index[self.stage.layers[0].name]
         fill_halo(self.places, self.stage.output)
+        for name in (self.stage.source, *other_names(self.stage), self.stage.output):
+            if name in self.places.views:
+                prepare_band(self.places, name)
 
     def order(self) -> list[tuple[Block, MapTile]]:
         """Return the tiles in the order in which they are made."""
@@ -273,7 +296,6 @@ class TileStage:
         if key not in self._blobs:
             head = self.stage.head
             assert head is not None
-            assert self.weights is not None
             data = self.weights.tile(block, first, depth, kernel)
             params_at = round_up(len(data), 4 * self.g.element_bytes)
             data += bytes(params_at - len(data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +22,7 @@ _PER_BIN = 64
 LEVELS = 128  # of the magnitudes of an 8-bit value
 
 
-def ranges(graph: Graph, samples: Sequence[Mapping[str, Array]], names: Iterable[str], method: str) -> dict[str, Range]:
+def ranges(graph: Graph, samples: Iterable[Mapping[str, Array]], names: Iterable[str], method: str) -> dict[str, Range]:
     """Return (least, greatest) real value per tensor by a method: minmax, percentile (99.99 %) or entropy."""
     if method not in ("minmax", *_CUTS):
         raise InputError(f"calibration '{method}' is unknown; minmax, {', '.join(_CUTS)} would work")
@@ -31,13 +31,13 @@ def ranges(graph: Graph, samples: Sequence[Mapping[str, Array]], names: Iterable
     return found if method == "minmax" else _cut(runner, samples, found, _CUTS[method])
 
 
-def _extremes(runner: FloatRunner, samples: Sequence[Mapping[str, Array]]) -> dict[str, Range]:
+def _extremes(runner: FloatRunner, samples: Iterable[Mapping[str, Array]]) -> dict[str, Range]:
     found: dict[str, Range] = {}
     for sample in samples:
-        for name, value in runner.run(sample).items():
-            if not np.isfinite(value).all():
+        for piece in runner.each(sample):
+            name, low, high = piece.name, float(piece.value.min()), float(piece.value.max())
+            if not (np.isfinite(low) and np.isfinite(high)):
                 raise InputError(f"tensor '{name}' becomes NaN or infinite on a calibration sample")
-            low, high = float(value.min()), float(value.max())
             if name in found:
                 low, high = min(low, found[name][0]), max(high, found[name][1])
             found[name] = low, high
@@ -46,15 +46,15 @@ def _extremes(runner: FloatRunner, samples: Sequence[Mapping[str, Array]]) -> di
 
 def _cut(
     runner: FloatRunner,
-    samples: Sequence[Mapping[str, Array]],
+    samples: Iterable[Mapping[str, Array]],
     found: Mapping[str, Range],
     cut: Callable[[Histogram, Range], Range],
 ) -> dict[str, Range]:
     """Return ranges narrowed by each tensor's histogram, gathered in a second pass over the samples."""
     counts = {name: np.zeros(BINS, np.int64) for name in found}
     for sample in samples:
-        for name, value in runner.run(sample).items():
-            counts[name] += np.histogram(value, BINS, _histogram_range(found[name]))[0]
+        for piece in runner.each(sample):
+            counts[piece.name] += np.histogram(piece.value, BINS, _histogram_range(found[piece.name]))[0]
     return {name: cut(counts[name], found[name]) for name in found}
 
 

@@ -1,10 +1,15 @@
-"""Running a graph in real numbers on ONNX Runtime, with any of its tensors as results."""
+"""Running a graph in real numbers on ONNX Runtime, with any of its tensors as results.
+
+Results come one after another, a large batch's in parts, and nothing is held longer than a later layer reads it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import EllipsisType
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 
@@ -12,10 +17,24 @@ from accelc.arithmetic import dequantize_array, quantize_array
 from accelc.graph import FLOAT, LAYOUT_OPS, PLAIN, QUANTIZED, REAL_OPS, Array, Graph, Layer
 from accelc.isa.evaluate import evaluate
 from accelc.isa.hostops import run_node
+from accelc.isa.rows import in_parts
 from accelc.quantize.float_graph import to_float_onnx
 from accelc.quantize.islands import stays_plain
+from accelc.reference.images import fewer, images, parts
 
 Values = dict[str, Array]
+WHOLE = ...
+PIECE_BYTES = 1 << 30
+"""What the results of one ONNX model may take together; ONNX Runtime gives them all at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Images `part` of a tensor: all of them, or some of a large batch."""
+
+    name: str
+    part: slice | EllipsisType
+    value: Array
 
 
 class FloatRunner:
@@ -25,15 +44,40 @@ class FloatRunner:
         self.graph = graph
         self.names = tuple(dict.fromkeys(names))
         plain = stays_plain(graph)
-        parts = _parts(graph, self.names, plain)
-        self._steps = [_STEPS[_kind(part, part.layers[0], plain)](part) for part in parts]
+        found = list(_parts(graph, self.names, plain))
+        self._steps = [_STEPS[_kind(part, part.layers[0], plain)](part) for part in found]
+        self._last = {name: k for k, part in enumerate(found) for name in part.inputs}
 
     def run(self, sample: Mapping[str, Array]) -> Values:
         """Return the wanted tensors for one set of real inputs."""
+        found: Values = {}
+        for piece in self.each(sample):
+            _put(found, piece, self.graph.tensors[piece.name].shape)
+        return {n: found[n] for n in self.names}
+
+    def each(self, sample: Mapping[str, Array]) -> Iterator[Piece]:
+        """Yield the wanted tensors in the order they are made; parts of one come in order."""
         values = {name: rounded(self.graph, name, value) for name, value in sample.items()}
-        for step in self._steps:
-            values |= step.run(values)
-        return {n: values[n] for n in self.names}
+        wanted = set(self.names)
+        yield from (Piece(name, WHOLE, value) for name, value in values.items() if name in wanted)
+        for k, step in enumerate(self._steps):
+            for piece in step.run(values):
+                if self._last.get(piece.name, -1) > k:
+                    _put(values, piece, self.graph.tensors[piece.name].shape)
+                if piece.name in wanted:
+                    yield piece
+            for name in [n for n in values if self._last.get(n, -1) <= k]:
+                del values[name]
+
+
+def _put(values: Values, piece: Piece, shape: tuple[int, ...]) -> None:
+    """Add a piece to the tensors held."""
+    if piece.part is WHOLE:
+        values[piece.name] = piece.value
+        return
+    if piece.name not in values:
+        values[piece.name] = np.empty(shape, piece.value.dtype)
+    values[piece.name][piece.part] = piece.value
 
 
 def rounded(graph: Graph, name: str, value: Array) -> Array:
@@ -45,13 +89,22 @@ def rounded(graph: Graph, name: str, value: Array) -> Array:
 
 
 def _parts(graph: Graph, names: tuple[str, ...], plain: frozenset[str]) -> Iterator[Graph]:
-    """Yield the graph in pieces: each host layer alone, runs of layers on 32-bit numbers, runs of others."""
+    """Yield the graph in pieces: each host layer alone, runs of layers on 32-bit numbers, runs of others.
+
+    A run of others ends where its batch is large and the next layer's is not, and where its results fill PIECE_BYTES.
+    """
     pieces: list[list[Layer]] = []
+    before, held = ("", 0), 0
     for layer in graph.layers:
-        kinds = {_kind(graph, near, plain) for near in (layer, *(p[-1] for p in pieces[-1:]))}
-        if not pieces or len(kinds) > 1 or "host" in kinds:
+        kind = _kind(graph, layer, plain)
+        now = kind, images(graph, layer) if kind == "onnx" else 1
+        size = 4 * sum(graph.tensors[n].elements for n in layer.outputs)
+        full = now == ("onnx", 1) and held + size > PIECE_BYTES
+        if now != before or kind == "host" or full:
             pieces.append([])
+            held = 0
         pieces[-1].append(layer)
+        before, held = now, held + size
     for index, piece in enumerate(pieces):
         later = {n for rest in pieces[index + 1 :] for layer in rest for n in layer.inputs}
         made = {n for layer in piece for n in layer.outputs}
@@ -74,15 +127,22 @@ class _Real:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._last = {name: k for k, layer in enumerate(graph.layers) for name in layer.inputs}
 
-    def run(self, values: Values) -> Values:
-        held = dict(values)
-        for layer in self._graph.layers:
-            operands = [self._operand(held, n) for n in layer.inputs]
+    def run(self, values: Values) -> Iterator[Piece]:
+        held = {n: values[n] for n in self._graph.inputs}
+        for k, layer in enumerate(self._graph.layers):
             output = self._graph.tensors[layer.outputs[0]]
-            made = evaluate(layer.op, layer.attrs, operands, output.shape)
-            held[output.name] = rounded(self._graph, output.name, made)
-        return {n: held[n] for n in self._graph.outputs}
+            operands = [self._operand(held, n) for n in layer.inputs]
+            made = rounded(self._graph, output.name, self._made(layer, operands, output.shape))
+            if output.name in self._graph.outputs:
+                yield Piece(output.name, WHOLE, made)
+            held[output.name] = made
+            for name in [n for n in held if self._last.get(n, -1) <= k]:
+                del held[name]
+
+    def _made(self, layer: Layer, operands: list[Array], shape: tuple[int, ...]) -> Array:
+        return in_parts(layer.op, layer.attrs, operands, shape, evaluate)
 
     def _operand(self, held: Values, name: str) -> Array:
         tensor = self._graph.tensors[name]
@@ -92,21 +152,31 @@ class _Real:
 
 
 class _Segment:
-    """Layers that run as one ONNX model."""
+    """Layers that run as one ONNX model, on some images of a large batch at a time."""
 
     def __init__(self, graph: Graph) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         self._graph = graph
-        model = to_float_onnx(graph)
+        count = images(graph, graph.layers[0])
+        ranges = parts(graph, graph.layers, count) if count > 1 else []
+        narrow = fewer(graph, graph.layers, ranges[0].stop) if ranges else graph
+        self._ranges: list[slice | EllipsisType] = [*ranges] or [WHOLE]
+        model = to_float_onnx(narrow)
         self._weights = model.weights
-        serialized = model.proto.SerializeToString()
-        self._session = ort.InferenceSession(serialized, options, providers=["CPUExecutionProvider"])
+        self._session = _session(model.proto.SerializeToString())
 
-    def run(self, values: Values) -> Values:
-        feeds = {**{n: values[n] for n in self._graph.inputs}, **self._weights}
-        return dict(zip(self._graph.outputs, self._session.run(list(self._graph.outputs), feeds), strict=True))
+    def run(self, values: Values) -> Iterator[Piece]:
+        names = list(self._graph.outputs)
+        for part in self._ranges:
+            feeds = {**{n: values[n][part] for n in self._graph.inputs}, **self._weights}
+            for name, value in zip(names, self._session.run(names, feeds), strict=True):
+                yield Piece(name, part, value)
+
+
+def _session(model: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class _Host:
@@ -116,11 +186,12 @@ class _Host:
         self._graph, (self._layer,) = graph, graph.layers
         self._model = onnx.load_model_from_string(self._layer.attrs["model"])
 
-    def run(self, values: Values) -> Values:
+    def run(self, values: Values) -> Iterator[Piece]:
         names, tensors = self._layer.outputs, self._graph.tensors
         results = run_node(self._model, [values[n] for n in self._layer.inputs], [tensors[n].shape for n in names])
         kinds = [tensors[n].dtype if tensors[n].dtype in PLAIN else FLOAT for n in names]
-        return {n: rounded(self._graph, n, r.astype(k)) for n, r, k in zip(names, results, kinds, strict=True)}
+        for name, result, kind in zip(names, results, kinds, strict=True):
+            yield Piece(name, WHOLE, rounded(self._graph, name, result.astype(kind)))
 
 
 _STEPS: Mapping[str, Callable[[Graph], _Real | _Segment | _Host]] = {"real": _Real, "onnx": _Segment, "host": _Host}

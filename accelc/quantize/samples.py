@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,20 +15,31 @@ Samples = Mapping[str, Array] | Sequence[Mapping[str, Array]]
 RANDOM_SAMPLES = 4
 
 
-def prepare(graph: Graph, samples: Samples | None, seed: int) -> list[dict[str, Array]]:
-    """Return one dict of real inputs per run; without samples, a few of standard normal numbers by `seed`."""
+def prepare(graph: Graph, samples: Samples | None, seed: int) -> Iterable[dict[str, Array]]:
+    """Return one dict of real inputs per run; without samples, a few of standard normal numbers by `seed`.
+
+    Random ones are drawn as they are asked for, and the same again the next time.
+    """
     if samples is None:
-        return list(_random(graph, seed))
+        return _Drawn(graph, seed)
     given = [samples] if isinstance(samples, Mapping) else list(samples)
     if not given:
         raise InputError("there are no calibration samples; at least one is needed")
     return [run for one in given for run in _split(graph, one)]
 
 
-def _random(graph: Graph, seed: int) -> Iterator[dict[str, Array]]:
-    rng = np.random.default_rng(seed)
-    for _ in range(RANDOM_SAMPLES):
-        yield {n: drawn(rng, graph.tensors[n].shape, graph.tensors[n].dtype, graph.spans.get(n)) for n in graph.inputs}
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Random samples of a graph's inputs, none of which is kept."""
+
+    graph: Graph
+    seed: int
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        rng, spans = np.random.default_rng(self.seed), self.graph.spans
+        inputs = [self.graph.tensors[n] for n in self.graph.inputs]
+        for _ in range(RANDOM_SAMPLES):
+            yield {t.name: drawn(rng, t.shape, t.dtype, spans.get(t.name)) for t in inputs}
 
 
 def drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, span: tuple[float, float] | None) -> Array:
@@ -39,8 +51,18 @@ def drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, span: tu
         low, high = span or (0, 2)
         return rng.integers(int(low), int(high), shape, np.int32)
     if span is not None:
-        return rng.uniform(*span, shape).astype(np.float32)
-    return rng.standard_normal(shape).astype(np.float32)
+        return _filled(shape, lambda part: rng.uniform(*span, part))
+    return _filled(shape, rng.standard_normal)
+
+
+def _filled(shape: tuple[int, ...], draw: Callable[[tuple[int, ...]], Array]) -> Array:
+    """Return random numbers as float32, drawn row after row: all at once they would take twice as much in float64."""
+    if not shape:
+        return np.asarray(draw(shape)).astype(np.float32)
+    found = np.empty(shape, np.float32)
+    for row in range(shape[0]):
+        found[row] = draw(shape[1:])
+    return found
 
 
 def _split(graph: Graph, samples: Mapping[str, Array]) -> Iterator[dict[str, Array]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -12,9 +12,11 @@ from accelc.arithmetic import dequantize_array, quantize_array
 from accelc.errors import InputError, ModelError, UnsupportedError
 from accelc.graph import LAYOUT_OPS, PLAIN, REAL_OPS, TABLE_OPS, WIDE, Array, Graph, Layer, verify_quantized
 from accelc.isa.evaluate import evaluate
+from accelc.isa.rows import in_parts
 from accelc.reference import conv, elementwise, layout, normalize, pool, table, wide
 from accelc.reference.call import Call
 from accelc.reference.host import host
+from accelc.reference.images import fewer, images, parts
 
 Mode = Literal["float32", "fixed"]
 
@@ -66,19 +68,37 @@ def run(
     `inputs` are integers of the graph inputs' types and shapes; `requantize` is the mode of conv, fc and
     global_avg_pool.
     """
+    return dict(stream(graph, inputs, requantize=requantize, keep=keep))
+
+
+def stream(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    *,
+    requantize: Mode = "float32",
+    keep: Iterable[str] | Literal["outputs", "all"] = "outputs",
+) -> Iterator[tuple[str, Array]]:
+    """Yield what `run` returns, each tensor when its layer has run; nothing is held longer than a layer reads it."""
     verify_quantized(graph)
     wanted = _wanted(graph, keep)
     values = {name: _checked(graph, name, inputs) for name in graph.inputs}
     if extra := sorted(set(inputs) - set(graph.inputs)):
         raise InputError(f"no input is called '{extra[0]}'; the inputs are {', '.join(graph.inputs)}")
+    yield from ((name, value) for name, value in values.items() if name in wanted)
     last = {name: i for i, layer in enumerate(graph.layers) for name in layer.inputs}
     for i, layer in enumerate(graph.layers):
         values |= run_layer(graph, layer, values, requantize=requantize)
+        for name in layer.outputs:
+            if name in wanted:
+                yield name, values[name]
         for name in {*layer.inputs, *layer.outputs}:
-            if last.get(name, -1) <= i and name not in wanted:
+            if last.get(name, -1) <= i:
                 values.pop(name, None)
-    constants = {n: graph.tensors[n].data for n in graph.outputs if n not in values}
-    return {n: v for n, v in {**values, **constants}.items() if n in wanted and v is not None}
+    made = {*graph.inputs, *(n for layer in graph.layers for n in layer.outputs)}
+    for name in graph.outputs:
+        data = graph.tensors[name].data
+        if name in wanted and name not in made and data is not None:
+            yield name, data
 
 
 def run_layer(
@@ -96,7 +116,7 @@ def run_layer(
     if layer.op not in KERNELS:
         raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
     kernels = {**KERNELS, **WIDE_KERNELS} if graph.tensors[layer.inputs[0]].dtype == WIDE else KERNELS
-    result, output = kernels[layer.op](call), graph.tensors[layer.outputs[0]]
+    result, output = _by_images(call, kernels[layer.op]), graph.tensors[layer.outputs[0]]
     if result.shape != output.shape or str(result.dtype) != output.dtype:
         raise ModelError(
             f"layer '{layer.name}' ({layer.op}) gives {result.dtype}{list(result.shape)}, "
@@ -105,12 +125,31 @@ def run_layer(
     return {output.name: result}
 
 
+def _by_images(call: Call, kernel: Callable[[Call], Array]) -> Array:
+    """Return a layer's result, of a large batch worked off some images at a time."""
+    count = images(call.graph, call.layer)
+    if count == 1:
+        return kernel(call)
+    ranges = parts(call.graph, [call.layer], count)
+    graph = fewer(call.graph, [call.layer], ranges[0].stop)
+    names = [n for n in call.layer.inputs if n]
+    cut = [graph.tensors[n].data is None for n in names]
+    found: Array | None = None
+    for part in ranges:
+        operands = tuple(x[part] if c else x for x, c in zip(call.operands, cut, strict=True))
+        made = kernel(Call(graph, call.layer, operands, call.fixed))
+        found = np.empty((count, *made.shape[1:]), made.dtype) if found is None else found
+        found[part] = made
+    assert found is not None
+    return found
+
+
 def _plain(call: Call) -> Array:
     """Return the result of a layer of 32-bit numbers; operands become real numbers, the result what its tensor is."""
     layer, output = call.layer, call.output
     quants = [call.tensor(k).quant for k in range(len(call.operands))]
     operands = [x if q is None else dequantize_array(x, q) for x, q in zip(call.operands, quants, strict=True)]
-    result = evaluate(layer.op, layer.attrs, operands, output.shape)
+    result = in_parts(layer.op, layer.attrs, operands, output.shape, evaluate)
     if output.quant is not None:
         result = quantize_array(result, output.quant, output.dtype)
     if result.shape != output.shape or str(result.dtype) != output.dtype:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from accelc.chip import Chip
-from accelc.errors import ScheduleError
+from accelc.errors import MappingError, ScheduleError
 from accelc.graph import QUANTIZED, Graph, is_wide, nhwc, verify_quantized
 from accelc.schedule.abreast import pair_up
 from accelc.schedule.allocate import Placement, lives, place
+from accelc.schedule.cascade import striped
 from accelc.schedule.holding import Holding, check_planned
 from accelc.schedule.mapping import Mapping as ByHand
 from accelc.schedule.options import OBJECTIVES
+from accelc.schedule.order import reordered
 from accelc.schedule.pinned import Pinned, check_names, check_residency
 from accelc.schedule.pinning import Pins, pin
 from accelc.schedule.residency import Residency, nothing
@@ -66,19 +68,47 @@ def schedule(
     dataflows = tuple(chip.array.dataflows) if dataflow == "auto" else (dataflow,)
     search = Search(graph, views, chip, objective, dataflows, pinned)
     plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
-    kept, pins, pairs = nothing(len(plans), chip.timing.act_bytes), Pins(), frozenset[int]()
     if residency:
-        plans, kept = Holding(search, plans).best()
-        plans, pins = pin(search, plans, kept.floors)
-        plans, pairs = pair_up(search, plans, kept, pins)
+        plans, kept, pins, pairs = _arranged(search, reordered(search, plans))
     else:
         check_planned(search, plans)
+        kept, pins, pairs = nothing(len(plans), chip.timing.act_bytes), Pins(), frozenset()
     store_of(chip.fingerprint).save()
     spans = lives(graph, views, [plan.stage for plan in plans])
     # What the first stage of a pair reads is read until the second ends.
     spans = [replace(life, last=life.last + (life.last in pairs)) for life in spans]
     placement = place([life for life in spans if not kept.held(life.name)])
     return Schedule(graph, chip, dataflow, views, plans, placement, kept, pins, pairs)
+
+
+_Arranged = tuple[tuple[StagePlan, ...], Residency, Pins, frozenset[int]]
+
+
+def _arranged(search: Search, plans: tuple[StagePlan, ...]) -> _Arranged:
+    """Return the plans across stages: of the ways to hold maps, the one that costs least with all that builds on it.
+
+    What a mapping by hand asks for need not be possible in all of them.
+    """
+    holding = Holding(search, plans)
+    weigh, found, refused = holding.weigh(), list[tuple[float, _Arranged]](), list[MappingError]()
+    for made, kept in holding.choices():
+        try:
+            each = _joined(holding, made, kept)
+        except MappingError as error:
+            refused.append(error)
+        else:
+            found.append((sum(weigh(plan.cost) for plan in each[0] if plan.cost is not None), each))
+    if not found:
+        raise refused[0]
+    return min(found, key=lambda each: each[0])[1]
+
+
+def _joined(holding: Holding, plans: tuple[StagePlan, ...], kept: Residency) -> _Arranged:
+    """Return the plans with stages in stripes, weights that stay, and stages abreast."""
+    each = striped(holding, plans, kept)
+    plans, pins = pin(holding.search, each.plans, each.kept.floors, each.pins)
+    plans, pairs = pair_up(holding.search, plans, each.kept, pins)
+    return plans, each.kept, pins, pairs
 
 
 def _check_width(graph: Graph, chip: Chip) -> None:

@@ -104,7 +104,7 @@ def _gaining(
     search: Search, a: StagePlan, b: StagePlan, k: int, kept: Residency, pins: Pins, least: float
 ) -> tuple[StagePlan, StagePlan] | None:
     """Return two plans that run abreast in at most `least` cycles, None if there are none."""
-    if a.cost is None or b.cost is None or {k, k + 1} & set(pins.places):
+    if a.cost is None or b.cost is None or a.part or b.part or {k, k + 1} & set(pins.places):
         return None
     in_turn = follows(a, b)
     if _together(a.cost, b.cost) > least or not _may_run(search, a, b, kept, in_turn=in_turn):

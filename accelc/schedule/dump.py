@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from accelc.schedule import Schedule
 from accelc.schedule.mapping import Pin, toml_value
@@ -23,9 +24,12 @@ def dump_mapping(schedule: Schedule) -> str:
     first = f"# The mapping of {schedule.graph.name} on chip {schedule.chip.name}, dataflow {schedule.dataflow}."
     tables = [first, "# Remove a line to leave its choice to the search."]
     ends = _ends(schedule)
+    done, runs = set[str](), set[str]()
     for k, plan in enumerate(schedule.plans):
-        if plan.tiling is not None:
-            tables += ["", *_table(schedule, k, plan, ends)]
+        if plan.tiling is not None and plan.stage.output not in done:
+            done.add(plan.stage.output)
+            tables += ["", *_table(schedule, k, plan, ends, starts_run=_through(plan) not in runs)]
+            runs.add(_through(plan))
     return "\n".join(tables) + "\n"
 
 
@@ -42,10 +46,20 @@ def _ends(schedule: Schedule) -> dict[str, bool]:
     return found
 
 
-def _table(schedule: Schedule, k: int, plan: StagePlan, ends: dict[str, bool]) -> Iterator[str]:
+def _through(plan: StagePlan) -> str:
+    """Return the last layer of the run in stripes that a stage is of, nothing if it is of none."""
+    return "" if plan.part is None else plan.part.through
+
+
+def _table(
+    schedule: Schedule, k: int, plan: StagePlan, ends: dict[str, bool], *, starts_run: bool
+) -> Iterator[str]:
     """Yield the lines of one stage: comments, its pins, and in a table of its own the cut behind its last layer."""
     layers = plan.stage.layers
     pin = _pin(schedule, k, plan, ends.get(layers[0].name))
+    if plan.part is not None:  # its rows and columns follow from the rest
+        run = {"stripes": plan.part.stripes, "through": plan.part.through} if starts_run else {"stripes": None}
+        pin = replace(pin, rows=None, cols=None, **run)
     yield f"# {' + '.join(layer.name for layer in layers)}"
     yield from (f"# {line}" for line in _prediction(schedule, plan))
     yield f"[layers.{_key(layers[0].name)}]"
@@ -71,9 +85,10 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
         kernel_rows=min(t.kernel_rows, g.conv[0].kernel) if deep else None,
         order="weights" if t.weights_outer else "map",
         slots=t.slots,
-        hold=region in schedule.residency.places,
+        hold=region in schedule.residency.places and (plan.part is None or region not in plan.part.bands),
         hold_weights=k in schedule.pins.places if _shared(schedule, plan) else None,
         abreast=k in schedule.pairs,
+        stripes=1,
         cut=cut,
     )
 
@@ -81,7 +96,7 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
 def _shared(schedule: Schedule, plan: StagePlan) -> bool:
     """Return whether another stage reads the same weights."""
     readers = Counter(p.stage.head.inputs[1] for p in schedule.plans if p.stage.head is not None)
-    return plan.stage.head is not None and readers[plan.stage.head.inputs[1]] > 1
+    return plan.stage.head is not None and plan.part is None and readers[plan.stage.head.inputs[1]] > 1
 
 
 def _prediction(schedule: Schedule, plan: StagePlan) -> Iterator[str]:

@@ -140,7 +140,7 @@ def _frame(
                 return f"the step from one of its pixels to the next that is read exceeds {FIELD - 1} bytes"
     if halo == NO_HALO:
         return Frame(owner, halo, 0, round_up(life.bytes + SLACK, SLACK))
-    whole = all(_same_map(views[use.name], owner) for use in uses)
+    whole = all(same_map(views[use.name], owner) for use in uses)
     if flattened or not whole:
         return "one stage pads it, another reads it as a vector or touches a part of it"
     if max(halo) > MOST_HALO:
@@ -155,7 +155,7 @@ def _zero(graph: Graph, uses: Sequence[Use]) -> int:
     return int(tensor.quant.zero_point) + (128 if tensor.dtype == "int8" else 0)
 
 
-def _same_map(view: View, owner: View) -> bool:
+def same_map(view: View, owner: View) -> bool:
     """Return whether a view differs from the region's owner in its channels alone."""
     return view.extents[:3] == owner.extents[:3] and view.strides == owner.strides and view.offset < owner.pitch
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from accelc.errors import ScheduleError
 from accelc.graph import ELEMENTWISE
-from accelc.schedule.allocate import lives
+from accelc.schedule.allocate import Life, lives
 from accelc.schedule.cost import Cost
 from accelc.schedule.frames import Frame, frames_of, other_names
 from accelc.schedule.geometry import Held
 from accelc.schedule.options import Choices
+from accelc.schedule.order import beside
 from accelc.schedule.residency import Map, NoChoiceError, Residency, arrange, choose, maps_of, nothing
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.tiling import Tiling
 from accelc.schedule.views import round_up
+
+
+def _widened(life: Life, beside: frozenset[int]) -> Life:
+    """Return the life of a map that a stage and the next may not use in turn if they run together."""
+    return replace(life, first=life.first - (life.first - 1 in beside), last=life.last + (life.last in beside))
 
 
 class Holding:
@@ -31,32 +38,50 @@ class Holding:
         self.must, self.barred = self._asked(judged)
         self._known: dict[tuple[int, Held], Choices] = {}
 
-    def best(self) -> tuple[tuple[StagePlan, ...], Residency]:
-        """Return the plans and the residency of the best choice that can be arranged in the buffer."""
-        count = len(self.plans)
-        maps = [m for m in maps_of(self.frames, self.lives, self._overwrites()) if m.name not in self.barred]
+    def choices(self) -> list[tuple[tuple[StagePlan, ...], Residency]]:
+        """Return plans and residency of the best choice, and of the best with room for neighbors to run together."""
+        found = [self._best(frozenset())]
+        check_planned(self.search, found[0][0])
+        for together in (beside(self.search, self.plans), self._beside(found[0][1])):
+            with contextlib.suppress(ScheduleError):
+                found += [self._best(together)] if together else []
+        return found
+
+    def _best(self, beside: frozenset[int]) -> tuple[tuple[StagePlan, ...], Residency]:
+        """Return the best choice if each stage of `beside` may run together with the next."""
+        maps = maps_of(self.frames, [_widened(life, beside) for life in self.lives], self._overwrites())
+        maps = [m for m in maps if m.name not in self.barred]
         every = len(maps)
         while maps:
             held, exact = self._choose(maps)
-            kept = arrange(held, self.frames, count, self.room, exact and len(maps) == every)
-            if isinstance(kept, Residency):
-                plans, crowded = self._plans(kept)
-                if crowded is None:
-                    return plans, kept
-            else:
-                crowded = kept
+            found = self._arranged(held, exact=exact and len(maps) == every)
+            if not isinstance(found, int):
+                return found
             # Gaps between places leave too little room at a stage: the largest map alive there goes to DRAM.
-            alive = [m for m in held if m.first <= crowded <= m.last and m.name not in self.must]
+            alive = [m for m in held if m.first <= found <= m.last and m.name not in self.must]
             if not alive:
-                raise ScheduleError(self._crowded(crowded, held))
+                raise ScheduleError(self._crowded(found, held))
             maps = [m for m in maps if m != max(alive, key=lambda m: (m.bytes, m.last - m.first, m.name))]
-        check_planned(self.search, self.plans)
-        return tuple(self.plans), nothing(count, self.room)
+        return tuple(self.plans), nothing(len(self.plans), self.room)
+
+    def _arranged(self, held: Sequence[Map], *, exact: bool) -> tuple[tuple[StagePlan, ...], Residency] | int:
+        """Return the maps in their places with the plans in the room that is left, or a stage that finds too little."""
+        kept = arrange(held, self.frames, len(self.plans), self.room, exact)
+        if isinstance(kept, int):
+            return kept
+        plans, crowded = self._plans(kept)
+        return (plans, kept) if crowded is None else crowded
+
+    def _beside(self, kept: Residency) -> frozenset[int]:
+        """Return the stages that had better run together with the next: they hide its work, or pass a map in bands."""
+        regions = [self.views[plan.stage.output].region for plan in self.plans]
+        apart = {k for k, name in enumerate(regions) if name in self.frames and not kept.held(name)}
+        return beside(self.search, self.plans) | apart
 
     def _choose(self, maps: Sequence[Map]) -> tuple[list[Map], bool]:
         """Return the maps to hold; raise ScheduleError naming the stage that then finds no mapping."""
         try:
-            return choose(maps, len(self.plans), self.room, self._price, self._weigh(), self.must)
+            return choose(maps, len(self.plans), self.room, self._price, self.weigh(), self.must)
         except NoChoiceError as stuck:
             plan = self.plans[stuck.stage]
             if plan.tiling is None:
@@ -96,7 +121,7 @@ class Holding:
         geometry = self.plans[k].geometry
         least = ""
         if geometry is not None:
-            rooms = self.search.choices(stage, replace(geometry, held=self._held(k, names))).rooms
+            rooms = self.search.choices(stage, replace(geometry, held=self.held_of(k, names))).rooms
             least = f"; its smallest tile needs {rooms[0]} bytes of act beside them (has {self.room})" if rooms else ""
         return f"layer '{stage.layers[0].name}': no tile fits beside the maps held by hand: {held}{least}"
 
@@ -107,7 +132,7 @@ class Holding:
         what = f"the maps held by hand leave gaps in act ({self.room} bytes) that no tile fits in: {alive}"
         return f"layer '{stage.layers[0].name}': {what}"
 
-    def _weigh(self) -> Callable[[Cost], float]:
+    def weigh(self) -> Callable[[Cost], float]:
         """Return a cost as one number that adds up over stages; a product is weighed by shares of the unheld total."""
         costs = [plan.cost for plan in self.plans if plan.cost is not None]
         cycles, moved = sum(c.alone for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
@@ -118,7 +143,7 @@ class Holding:
     def _price(self, k: int, names: frozenset[str], taken: int) -> Cost | None:
         if self.plans[k].geometry is None:
             return Cost(0, 0, 0, 0, 0)
-        found = self._mapping(k, self._held(k, names), self.room - taken)
+        found = self._mapping(k, self.held_of(k, names), self.room - taken)
         return None if found is None else found[1]
 
     def _mapping(self, k: int, held: Held, room: int) -> tuple[Tiling, Cost] | None:
@@ -128,7 +153,8 @@ class Holding:
             self._known[k, held] = self.search.choices(self.plans[k].stage, replace(geometry, held=held))
         return self._known[k, held].within(room)
 
-    def _held(self, k: int, names: frozenset[str] | Mapping[str, object]) -> Held:
+    def held_of(self, k: int, names: frozenset[str] | Mapping[str, object]) -> Held:
+        """Return which tensors of stage k are on chip if the regions `names` are."""
         stage, geometry = self.plans[k].stage, self.plans[k].geometry
         assert geometry is not None
         source, out = self.views[stage.source], self.views[stage.output]
@@ -165,7 +191,7 @@ class Holding:
             if plan.geometry is None:
                 made.append(plan)
                 continue
-            held = self._held(k, kept.places)
+            held = self.held_of(k, kept.places)
             found = self._mapping(k, held, kept.floors[k])
             if found is None:
                 return (), k

@@ -27,8 +27,9 @@ class Pin:
     `rows` x `cols` x `channels` outputs are made at a time from `depth` input channels and `kernel_rows` rows of the
     kernel. `order` names what stays on chip while the other passes: a block of weights or a tile of the map. `slots`
     is 2 where the next tile is loaded while one computes. `hold` keeps the stage's result on chip for its whole life,
-    `hold_weights` weights that several stages share. `abreast` lets its tiles and the next stage's take turns. `cut`
-    ends a stage behind the layer.
+    `hold_weights` weights that several stages share. `abreast` lets its tiles and the next stage's take turns.
+    `stripes` cuts the run of stages from this one `through` that of another layer into so many stripes. `cut` ends a
+    stage behind the layer.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -44,6 +45,8 @@ class Pin:
     hold: Flag | None = None
     hold_weights: Flag | None = None
     abreast: Flag | None = None
+    stripes: Count | None = None
+    through: Annotated[str, Field(strict=True)] | None = None
     cut: Flag | None = None
 
     def given(self) -> dict[str, Any]:
@@ -57,7 +60,7 @@ class Pin:
     @property
     def tile(self) -> Pin:
         """Return only what the search within one stage depends on."""
-        return replace(self, hold=None, hold_weights=None, abreast=None, cut=None)
+        return replace(self, hold=None, hold_weights=None, abreast=None, stripes=None, through=None, cut=None)
 
     @property
     def cuts_extents(self) -> bool:
@@ -124,7 +127,19 @@ def parse_mapping(text: str, origin: str = "mapping") -> Mapping:
     for key in ("hold", "hold_weights", "abreast"):
         if getattr(defaults, key):
             raise MappingError(f"{origin}: defaults: {key} = true is said layer by layer; false may be a default")
+    _check_stripes(pins, defaults, origin)
     return Mapping(pins, defaults, origin)
+
+
+def _check_stripes(pins: Table[str, Pin], defaults: Pin, origin: str) -> None:
+    """Raise MappingError for stripes that do not say through which layer they go."""
+    for name, pin in pins.items():
+        if (pin.stripes or 1) > 1 and pin.through is None:
+            raise MappingError(f"{origin}: layer '{name}': stripes = {pin.stripes}: through = LAYER must say how far")
+        if pin.stripes == 1 and pin.through is not None:
+            raise MappingError(f"{origin}: layer '{name}': stripes = 1 is no run, through = '{pin.through}' one")
+    if defaults.through is not None or (defaults.stripes or 1) > 1:
+        raise MappingError(f"{origin}: defaults: runs in stripes are said layer by layer; stripes = 1 may be a default")
 
 
 def _pin(table: object, where: str) -> Pin:
@@ -141,6 +156,8 @@ _RULES = {
     "dataflow": '"ws", "os", "is", "nlr" or "rs"',
     "order": '"weights" or "map"',
     "slots": "1 or 2",
+    "stripes": "a whole number of at least 1",
+    "through": "the name of a layer",
 }
 
 

@@ -149,15 +149,17 @@ def check_names(mapping: Mapping, graph: Graph, stages: Sequence[Stage]) -> None
 def check_residency(mapping: Mapping, residency: bool) -> None:
     """Raise MappingError if something is to be held while nothing may be."""
     for name, pin in mapping.layers.items():
-        for key in ("hold", "hold_weights", "abreast"):
+        for key in ("hold", "hold_weights", "abreast", "through"):
             if getattr(pin, key) and not residency:
-                raise mapping.error(name, f"{key} = true: without residency (--no-residency) {_WITHOUT[key]}")
+                asked = f"{key} = {toml_value(getattr(pin, key))}"
+                raise mapping.error(name, f"{asked}: without residency (--no-residency) {_WITHOUT[key]}")
 
 
 _WITHOUT = {
     "hold": "nothing is held",
     "hold_weights": "nothing is held",
     "abreast": "no stages run abreast",
+    "through": "no stages run in stripes",
 }
 _KINDS = {
     "copy": "a layer that only moves bytes",

@@ -38,15 +38,23 @@ class _Shared:
     mapping: tuple[Tiling, Cost]
 
 
-def pin(search: Search, plans: Sequence[StagePlan], floors: Sequence[int]) -> tuple[tuple[StagePlan, ...], Pins]:
-    """Return the plans with shared weights pinned; `floors` are the bytes of the activation buffer free per stage."""
+def pin(
+    search: Search, plans: Sequence[StagePlan], floors: Sequence[int], given: Pins
+) -> tuple[tuple[StagePlan, ...], Pins]:
+    """Return the plans with shared weights pinned; `floors` are the bytes of the activation buffer free per stage.
+
+    While weights are pinned already, as `given`, no others are.
+    """
     chosen: list[_Shared] = []
-    best, pins = tuple(plans), Pins()
+    best, pins = tuple(plans), given
     for shared in [] if search.chip.timing.unified else _candidates(search, plans, floors):
+        if any(shared.life.first <= k <= shared.life.last for k in given.floors):
+            continue
         found = _arranged(search, plans, floors, [*chosen, shared])
         if found is not None:
             chosen.append(shared)
-            best, pins = found
+            best, more = found
+            pins = Pins({**given.places, **more.places}, {**given.floors, **more.floors})
     check_pinned(search, best, pins)
     return best, pins
 
@@ -82,7 +90,7 @@ def _candidates(search: Search, plans: Sequence[StagePlan], floors: Sequence[int
     """Return the weights that several stages read in one way, those read most often first."""
     readers: dict[Hashable, list[int]] = {}
     for k, plan in enumerate(plans):
-        if plan.stage.head is not None:
+        if plan.stage.head is not None and plan.part is None:
             readers.setdefault((_packed_alike(search.graph, plan.stage.head), plan.geometry), []).append(k)
     found = [_together(search, plans, floors, at) for at in readers.values() if len(at) > 1]
     wanted = {k: search.pinned.of(plan.stage).hold_weights for k, plan in enumerate(plans) if plan.geometry is not None}

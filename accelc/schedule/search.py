@@ -16,6 +16,7 @@ from accelc.schedule.options import OBJECTIVES, Boxed, Choices, Tables, choices
 from accelc.schedule.overflow import no_tile
 from accelc.schedule.pinned import Pinned
 from accelc.schedule.stages import Stage, cut_behind, cut_stage
+from accelc.schedule.stripes import Part
 from accelc.schedule.tiling import Tiling
 from accelc.schedule.views import View, round_up
 
@@ -31,6 +32,7 @@ class StagePlan:
     geometry: Geometry | None
     tiling: Tiling | None
     cost: Cost | None
+    part: Part | None = None  # the stripe of the stage that the geometry is of
 
 
 @dataclass(frozen=True)
