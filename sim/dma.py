@@ -119,7 +119,7 @@ def serve(s: State, e: int, limit: int) -> None:
     """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none.
 
     The step from one row hit to the next is made of sums and maxima of times. So where it has moved all times that it
-    depends on by `gap` cycles, every further one does, up to the run's last burst, the row's end, or a refresh.
+    depends on by `gap` cycles, every further one does, up to the run's last burst or what `_even_bursts` says.
     """
     at = ENGINES + e * ENGINE_WIDTH
     ring, outstanding, path = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING], s[PATH]
@@ -147,33 +147,52 @@ def serve(s: State, e: int, limit: int) -> None:
                 t = NEVER
                 s[DONE + e] = last
             address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
-        elif steady and left > 2:
-            jump = _even_bursts(s, address, left - 1, gap, limit - t, max(t, bus - s[dram.ACCESS]))
-            if jump > 1:
-                for k in range(max(0, jump - outstanding), jump):
-                    s[slot] = last + (k + 1) * gap
-                    s[slot + outstanding] = moved + address - run + k * size
-                    slot = slot + 1 if slot + 1 < ring + outstanding else ring
-                t, bus, last = t + jump * gap, bus + jump * gap, last + jump * gap
-                address, left, served = address + jump * size, left - jump, served + jump
-                s[dram.bank_of(s, (address - size) >> s[dram.ROW_SHIFT]) + 1] = bus - s[dram.ACCESS]
+        elif steady and left > 1:
+            jump, opened = _even_bursts(s, address, left - 1, gap, t, bus, limit)
+            for k in range(max(0, jump - outstanding), jump):
+                s[slot] = last + (k + 1) * gap
+                s[slot + outstanding] = moved + address - run + k * size
+                slot = slot + 1 if slot + 1 < ring + outstanding else ring
+            t, bus, last = t + jump * gap, bus + jump * gap, last + jump * gap
+            address, left, served, activates = address + jump * size, left - jump, served + jump, activates + opened
     s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT] = t, bus, last, slot - ring
     s[at + EVEN], s[at + GAP], s[at + ISSUED], s[at + ACTIVATES] = even, gap, served, activates
     s[at + ADDRESS], s[at + LEFT] = address, left
 
 
 @step
-def _even_bursts(s: State, address: int, left: int, gap: int, time: int, first: int) -> int:
-    """Return how many of `left` bursts, `gap` cycles apart, hit their row and are asked for within `time` cycles.
+def _even_bursts(s: State, address: int, left: int, gap: int, t: int, bus: int, limit: int) -> tuple[int, int]:
+    """Serve up to `left` bursts from `address` on that follow evenly, each `gap` cycles after the one before.
 
-    The first one's command goes out at `first`, and a refresh ends the hits. 0 if another row begins at `address`.
+    They are hits up to a refresh or the row's end; the first burst of a row is even where its bank is ready in time.
+    Return how many are served and how many rows they open; bus and engine are left to the caller.
     """
-    place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
-    if place == 0:
-        return 0
-    most = min(left, s[dram.ROW_BURSTS] - place)
-    until = min(time, s[dram.bank_of(s, address >> s[dram.ROW_SHIFT]) + 2] - first)
-    return most if (most - 1) * gap < until else -(-until // gap)  # type: ignore[no-any-return]
+    served, opens, burst, access = 0, 0, s[dram.BURST], s[dram.ACCESS]
+    while served < left:
+        line = address >> s[dram.ROW_SHIFT]
+        bank, row = dram.bank_of(s, line), line >> s[dram.BANK_BITS]
+        place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
+        first = max(t, bus - access)
+        if place == 0:
+            first = max(t, s[bank + 1])
+            column = first
+            if s[bank] != row:
+                column += s[dram.ACTIVATE] + (s[dram.PRECHARGE] if s[bank] >= 0 else 0)
+            if first >= s[bank + 2] or max(column + access, bus) + burst != bus + gap:
+                break
+        most = min(left - served, s[dram.ROW_BURSTS] - place)
+        until = min(limit - t, s[bank + 2] - max(first, bus - access))
+        count = most if (most - 1) * gap < until else -(-until // gap)
+        if count <= 0:
+            break
+        opens += s[bank] != row
+        s[bank] = row
+        served, address = served + count, address + (count << s[dram.BURST_SHIFT])
+        t, bus = t + count * gap, bus + count * gap
+        s[bank + 1] = bus - access
+        if count < most:
+            break
+    return served, opens
 
 
 @step

@@ -69,10 +69,10 @@ def _run(dram: Bytes, call: StreamCall) -> None:
 
 
 def read_operand(dram: Bytes, operand: Operand) -> Array:
-    """Return a tensor as float32 or int32 in its own shape."""
+    """Return a tensor as float32 or int32 in its own shape; numbers that are stored as such where they lie."""
     held = _window(dram, operand)
     if operand.stored in ("float32", "int32"):
-        return np.array(held)
+        return held
     centered = held.astype(np.int32) - (EXCESS[operand.stored] + operand.zero_point)
     return np.asarray(centered.astype(np.float32) * np.float32(operand.scale))
 
