@@ -178,7 +178,7 @@ def _even_bursts(s: State, address: int, left: int, gap: int, t: int, bus: int, 
             column = first
             if s[bank] != row:
                 column += s[dram.ACTIVATE] + (s[dram.PRECHARGE] if s[bank] >= 0 else 0)
-            if first >= s[bank + 2] or max(column + access, bus) + burst != bus + gap:
+            if max(column + access, bus) + burst != bus + gap:
                 break
         most = min(left - served, s[dram.ROW_BURSTS] - place)
         until = min(limit - t, s[bank + 2] - max(first, bus - access))
