@@ -7,8 +7,8 @@ import numpy as np
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
 from accelc.sim.kernels.ir import address, rint
-from accelc.sim.kernels.window import WIDE, maximum_of_window
 from accelc.sim.kernels.vector import FAR, fixed
+from accelc.sim.kernels.window import WIDE, maximum_of_window
 
 CHUNK = 64  # channels whose sums are kept at a time
 
