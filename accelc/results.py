@@ -14,9 +14,9 @@ from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
-from accelc.report.result import Accuracy, ActivityFigures, Check, HostOp, LayerResult, Result
+from accelc.report.result import Accuracy, ActivityFigures, Check, CoreResult, HostOp, LayerResult, Result
 from accelc.sim.counters import count_events
-from accelc.sim.stalls import CAUSES, stalls
+from accelc.sim.stalls import CAUSES, mean, stalls_of_cores
 from accelc.sim.timing import Timeline
 
 Ints = npt.NDArray[np.int64]
@@ -31,7 +31,8 @@ def result_of(
     activity: act.Activity | None = None,
 ) -> Result:
     """Return the figures of a run; its activity lessens the energy, no count and no cycle."""
-    causes = stalls(program, chip, timeline)
+    each = stalls_of_cores(program, chip, timeline)
+    causes = mean(each)
     counts = count_events(program, chip, timeline)
     total = counts.sum(axis=0)
     whole = None if activity is None else activity.total
@@ -51,6 +52,7 @@ def result_of(
         lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
         lower_bound_binds=str(program.notes.get("lower_bound_binds", "")),
         lower_bound_dram_bytes=int(program.notes.get("lower_bound_dram_bytes", 0)),
+        lower_bound_energy_j=float(program.notes.get("lower_bound_energy_j", 0.0)),
         stalls=_by_cause(causes.sum(axis=0).tolist()),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
@@ -64,26 +66,42 @@ def result_of(
         passing_w=rates.passing_w,
         host_w=rates.host_w,
         activity=_figures(chip, whole),
+        cores=tuple(_core(timeline, core, own.sum(axis=0)) for core, own in enumerate(each)),
     )
+
+
+def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
+    mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
+    return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes.tolist()))
 
 
 def _layers(
     program: Program, prices: Prices, causes: Ints, counts: Ints, activity: act.Activity | None
 ) -> tuple[LayerResult, ...]:
-    count, paid = len(program.layers), counts
-    rows: list[Ints | None] = [None] * count
+    layers, paid = program.layers, counts
+    rows: list[Ints | None] = [None] * len(layers)
     if activity is not None:
         rows = list(activity.layers)
         paid = counts - np.array([act.spared(prices.chip, row) for row in activity.layers])
-    energies = prices.energies(paid[:count], causes[:count].sum(axis=1), _host_seconds(program))
-    figures = zip(program.layers, causes.tolist(), counts.tolist(), energies, rows, strict=False)
+    mine = causes[: len(layers)]
+    energies = prices.energies(paid[: len(layers)], mine.sum(axis=1), _host_seconds(program))
+    figures = zip(layers, mine.tolist(), _stages(program, mine), counts.tolist(), energies, rows, strict=False)
     return tuple(_layer(prices.chip, *row) for row in figures)
+
+
+def _stages(program: Program, causes: Ints) -> list[list[int]]:
+    """Return the cycles by cause of each layer's stage."""
+    stage = np.array([layer.stage for layer in program.layers], np.int64)
+    sums = np.zeros((stage.max(initial=0) + 2, causes.shape[1]), np.int64)  # the last row: of no stage
+    np.add.at(sums, stage, causes)
+    return [list(row) for row in sums[stage].tolist()]
 
 
 def _layer(
     chip: Chip,
     layer: LayerInfo,
     causes: list[int],
+    stage: list[int],
     counts: list[int],
     energy: Mapping[str, float],
     activity: Ints | None,
@@ -101,6 +119,11 @@ def _layer(
         utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
         lower_bound_cycles=layer.lower_bound_cycles,
         predicted_cycles=layer.predicted_cycles,
+        predicted=layer.predicted,
+        stage=layer.stage,
+        stage_stalls=_by_cause(stage) if layer.predicted and layer.stage >= 0 else {},
+        lower_bound_dram_bytes=layer.lower_bound_dram_bytes,
+        lower_bound_energy_j=layer.lower_bound_energy_j,
         dataflow=layer.dataflow,
         tile=layer.tile,
         events=_named(counts),

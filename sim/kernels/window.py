@@ -1,4 +1,4 @@
-"""The maximum of a window with whole vectors of channels, in LLVM's intermediate language; `pool` has the plain loop."""
+"""The maximum of a window with whole vectors of channels, in LLVM's own language; `pool` has the plain loop."""
 
 from __future__ import annotations
 
