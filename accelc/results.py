@@ -14,9 +14,9 @@ from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
-from accelc.report.result import Accuracy, ActivityFigures, Check, HostOp, LayerResult, Result
+from accelc.report.result import Accuracy, ActivityFigures, Check, CoreResult, HostOp, LayerResult, Result
 from accelc.sim.counters import count_events
-from accelc.sim.stalls import CAUSES, stalls
+from accelc.sim.stalls import CAUSES, mean, stalls_of_cores
 from accelc.sim.timing import Timeline
 
 Ints = npt.NDArray[np.int64]
@@ -31,7 +31,8 @@ def result_of(
     activity: act.Activity | None = None,
 ) -> Result:
     """Return the figures of a run; its activity lessens the energy, no count and no cycle."""
-    causes = stalls(program, chip, timeline)
+    each = stalls_of_cores(program, chip, timeline)
+    causes = mean(each)
     counts = count_events(program, chip, timeline)
     total = counts.sum(axis=0)
     rows = [None] * len(program.layers) if activity is None else list(activity.layers)
@@ -68,7 +69,13 @@ def result_of(
         passing_w=rates.passing_w,
         host_w=rates.host_w,
         activity=_figures(chip, whole),
+        cores=tuple(_core(timeline, core, own.sum(axis=0)) for core, own in enumerate(each)),
     )
+
+
+def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
+    mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
+    return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes))
 
 
 def _layer(

@@ -1,7 +1,7 @@
 """The activity of a run, counted from its values: products with a zero activation, and the code of feature maps.
 
 * Zero is the stored integer that stands for the real number 0. For a MAC instruction it is the `pad_value` of the last
-  load before it whose destination holds the instruction's `act`; a MAC that no load precedes has no zeros.
+  load of its core before it whose destination holds the instruction's `act`; a MAC that no load precedes has no zeros.
 * Each activation read meets the outputs of its group: an element that is zero makes `n` products zero (one in a
   depthwise convolution). Padding counts: the array multiplies it.
 * A load or a store of a tensor in DRAM (see `Program.regions`) is coded by itself, its elements in the order in which
@@ -28,7 +28,7 @@ from accelc.energy.activity import (
     Activity,
 )
 from accelc.isa import Memory, Queue, by_name
-from accelc.isa.encoding import decode_queues
+from accelc.isa.encoding import decode_cores, decode_queues
 from accelc.program import Port, Program
 from accelc.sim.counters import rows_of_layers
 from accelc.sim.jit import entry
@@ -156,10 +156,11 @@ def _mac_zeros(program: Program) -> dict[int, int]:
     """Return the stored zero of each MAC instruction's activations, by position, UNKNOWN where no load tells."""
     f, rows = FIELDS["load"], program.rows
     opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    loads: list[tuple[int, int, int]] = []
+    cores = decode_cores(program.words)
+    of_core: dict[int, list[tuple[int, int, int]]] = {}
     zeros = {}
     for at in np.flatnonzero((opcodes == LOAD) | (decode_queues(program.words) == Queue.MAC)).tolist():
-        row = rows[at]
+        row, loads = rows[at], of_core.setdefault(int(cores[at]), [])
         if opcodes[at] == LOAD:
             loads.append((int(row[f["dst"]]), _load_end(row), int(row[f["pad_value"]])))
         else:

@@ -47,6 +47,13 @@ def check_dataflows(program: Program, opcodes: Ints, rows: Ints, chip: Chip) -> 
             )
 
 
+def check_cores(program: Program, core: Ints, chip: Chip) -> None:
+    """Raise MachineError for the first instruction of a core that the chip does not have."""
+    for k in np.flatnonzero(core >= chip.cores)[:1].tolist():
+        has = f"has {chip.cores} cores" if chip.cores > 1 else "has one core"
+        raise MachineError(f"{place(program, k)} is for core {core[k]}, but chip '{chip.name}' {has}")
+
+
 def ranges(made: Instruction, rows: Ints) -> list[tuple[Space, Ints, Ints, bool]]:
     """Return (space, first, end, is_write) of every range that decoded rows of one instruction touch."""
     names = [f.name for f in made.fields]

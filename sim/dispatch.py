@@ -70,6 +70,8 @@ def _execute_narrow(  # noqa: C901
             mean_fixed(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
         elif opcode == 0x40:
             return HOST, i
+        elif opcode == 0x7e:
+            continue
         elif opcode == 0x7f:
             return HALT, i
         elif opcode == 0x60:
@@ -123,6 +125,8 @@ def _execute_wide(  # noqa: C901
             lrn16(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24])
         elif opcode == 0x40:
             return HOST, i
+        elif opcode == 0x7e:
+            continue
         elif opcode == 0x7f:
             return HALT, i
         elif opcode == 0x60:

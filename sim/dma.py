@@ -1,6 +1,7 @@
 """The DMA engines: how a transfer becomes bursts, when they are asked for, and which on-chip bank they reach.
 
-The rules, in clock cycles; LOAD and STORE have an engine each, which does one transfer at a time:
+The rules, in clock cycles; the LOAD and the STORE queue of each core have an engine each, which does one transfer at a
+time:
 
 * A transfer is split into runs of bytes that lie together in DRAM: pixels merge when they follow each other without a
   gap, then rows. A run is split into the aligned bursts that cover it; what they hold beyond the run travels too.
@@ -10,7 +11,7 @@ The rules, in clock cycles; LOAD and STORE have an engine each, which does one t
   `path = ceil(burst_bytes / bytes_per_cycle)` cycles after the engine's burst before. When the last one passes, the
   transfer is complete. A store works the same way in the other direction.
 * A load that is all padding asks for no burst and is complete after `issue` cycles.
-* When both engines ask in the same cycle, LOAD is served first.
+* When engines ask in the same cycle, those of the lower core are served first, and of one core LOAD before STORE.
 * A burst that passes at cycle t takes one port of one bank of its buffer for `ceil(burst_bytes / width_bytes)` cycles.
   The bank is that of the byte `first + moved * length / total` of the buffer, where the transfer's on-chip range starts
   at `first` and is `length` bytes long, and `moved` of its `total` bytes lie before the burst: the place is exact for a
@@ -25,43 +26,59 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
+from accelc.chip.model import MOST_CORES
 from accelc.sim import dram
 from accelc.sim.dram import State
 from accelc.sim.jit import step
+from accelc.sim.units import unit_count
 
 NEVER = 1 << 62
-LOAD, STORE, MAC, VECTOR, HOST = range(5)
+LOAD, STORE, MAC, VECTOR = range(4)
 
-# Times of what comes next: the completion of each queue's instruction, the next request of each engine. NEVER: none.
+# A unit is a queue, numbered as in `units`; an engine is 2 * core + LOAD or STORE.
+MOST_UNITS = unit_count(MOST_CORES)
+MOST_ENGINES = 2 * MOST_CORES
+# Times of what comes next: the completion of each unit's instruction, the next request of each engine. NEVER: none.
 EVENTS = dram.DRAM_END
 DONE = EVENTS
-REQUEST = EVENTS + 5
-EVENTS_END = EVENTS + 7
+REQUEST = DONE + MOST_UNITS
+EVENTS_END = REQUEST + MOST_ENGINES
 # Parameters and state shared by all queues.
-NOW = EVENTS + 16
+NOW = EVENTS_END
 ISSUE = NOW + 1
 PATH = NOW + 2
 OUTSTANDING = NOW + 3
 RINGS = NOW + 4  # where the rings begin
+CORES = NOW + 5  # how many there are
 BANK_BYTES = NOW + 8  # per buffer: act or unified, wgt, acc
 PORTS = NOW + 12
 STEAL = NOW + 16
-FULL = NOW + 20  # per buffer: bit mask of the banks whose every port a running instruction holds
-HOLD = NOW + 24  # per buffer, for MAC, then (4 further) VECTOR: bit mask of the banks it holds
-RUNNING = NOW + 32  # per queue: the instruction under way, or -1
-HEAD = NOW + 40  # per queue: its next instruction to start, or -1
-LAST = NOW + 48  # per queue: the instruction that finished last, or -1
-BEGAN = NOW + 56  # per queue: when the running instruction started
-STOLEN = NOW + 64  # per queue: cycles stolen from it
+# Per unit.
+RUNNING = NOW + 20  # the instruction under way, or -1
+HEAD = RUNNING + MOST_UNITS  # its next instruction to start, or -1
+LAST = HEAD + MOST_UNITS  # the instruction that finished last, or -1
+BEGAN = LAST + MOST_UNITS  # when the running instruction started
+STOLEN = BEGAN + MOST_UNITS  # cycles stolen from it
+# Per core.
+FULL = STOLEN + MOST_UNITS  # per buffer: bit mask of the banks whose every port a running instruction holds
+FULL_WIDTH = 4
+HOLD = FULL + FULL_WIDTH * MOST_CORES  # per buffer, for MAC, then (4 further) VECTOR: bit mask of the banks it holds
+HOLD_WIDTH = 8
 # Per engine: the transfer under way, where it stands, and its MOVE_FIELDS parameters.
-ENGINES = NOW + 72
+ENGINES = HOLD + HOLD_WIDTH * MOST_CORES
 ENGINE_WIDTH = 32
 (
     ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, EVEN, STEP, ACTIVATES, BANKS,
     ORIGIN, ROWS, ROW, COLS, COL, BYTES, FIRST, LENGTH, BUFFER, TOTAL,
 ) = range(24)  # fmt: skip
 MOVE_FIELDS = TOTAL - ORIGIN + 1
-RINGS_AT = ENGINES + 2 * ENGINE_WIDTH
+RINGS_AT = ENGINES + MOST_ENGINES * ENGINE_WIDTH
+
+
+@step
+def unit_of(e: int) -> int:
+    """Return the unit whose transfers an engine does."""
+    return 2 * e - (e & 1)
 
 
 @step
@@ -76,7 +93,7 @@ def begin(s: State, table: npt.NDArray[np.int64], i: int, column: int, e: int) -
     for k in range(s[OUTSTANDING]):
         s[ring + k] = 0
     if s[at + TOTAL] == 0:
-        s[DONE + e] = s[NOW] + s[ISSUE]
+        s[DONE + unit_of(e)] = s[NOW] + s[ISSUE]
         return
     size = s[BANK_BYTES + s[at + BUFFER]]
     s[at + BANKS] = banks_of(s[at + FIRST], s[at + FIRST] + s[at + LENGTH], size)
@@ -116,7 +133,7 @@ def _next_run(s: State, at: int) -> bool:
 
 @step
 def serve(s: State, e: int, limit: int) -> None:
-    """Serve engine `e`'s requests made before cycle `limit`, in which the other engine makes none.
+    """Serve engine `e`'s requests made before cycle `limit`, in which the other engines make none.
 
     The step from one row hit to the next is made of sums and maxima of times. So where it has moved all times that it
     depends on by `step` cycles, every further one does, up to the run's last burst, the row's end, or a refresh.
@@ -145,7 +162,7 @@ def serve(s: State, e: int, limit: int) -> None:
         if left == 0:
             if not _next_run(s, at):
                 t = NEVER
-                s[DONE + e] = last
+                s[DONE + unit_of(e)] = last
             address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
         elif steady and left > outstanding:
             jump = _even_bursts(s, address, left - 1, step, limit - t, max(t, bus - s[dram.ACCESS]))
@@ -177,7 +194,8 @@ def _even_bursts(s: State, address: int, left: int, step: int, time: int, first:
 def can_steal(s: State, e: int) -> bool:
     """Say whether bursts of engine `e`'s transfer may reach a bank with no free port."""
     at = ENGINES + e * ENGINE_WIDTH
-    return s[RUNNING + e] >= 0 and (s[at + BANKS] & s[FULL + s[at + BUFFER]]) != 0  # type: ignore[no-any-return]
+    full = s[FULL + FULL_WIDTH * (e >> 1) + s[at + BUFFER]]
+    return s[RUNNING + unit_of(e)] >= 0 and (s[at + BANKS] & full) != 0  # type: ignore[no-any-return]
 
 
 @step
@@ -193,35 +211,40 @@ def steal(s: State, e: int, last: int) -> bool:
         if s[slot] > last:
             break
         if s[slot] > s[NOW]:
-            changed |= _pass_port(s, at, s[slot + outstanding])
+            changed |= _pass_port(s, e, s[slot + outstanding])
         s[at + PASSED] += 1
     return changed
 
 
 @step
-def _pass_port(s: State, at: int, moved: int) -> bool:
-    """Let a burst steal its port if its bank has none free; say whether it did."""
-    buffer = s[at + BUFFER]
+def _pass_port(s: State, e: int, moved: int) -> bool:
+    """Let a burst of engine `e` steal its port if its bank has none free; say whether it did."""
+    at, core = ENGINES + e * ENGINE_WIDTH, e >> 1
+    buffer, first = s[at + BUFFER], 4 * core
     bank = (s[at + FIRST] + moved * s[at + LENGTH] // s[at + TOTAL]) // s[BANK_BYTES + buffer]
-    if not (s[FULL + buffer] >> bank) & 1:
+    if not (s[FULL + FULL_WIDTH * core + buffer] >> bank) & 1:
         return False
-    mac = (s[HOLD + buffer] >> bank) & 1
-    vector = (s[HOLD + 4 + buffer] >> bank) & 1
-    victim = MAC if mac and (not vector or s[BEGAN + MAC] > s[BEGAN + VECTOR]) else VECTOR
+    hold = HOLD + HOLD_WIDTH * core + buffer
+    mac = (s[hold] >> bank) & 1
+    vector = (s[hold + 4] >> bank) & 1
+    victim = first + VECTOR
+    if mac and (not vector or s[BEGAN + first + MAC] > s[BEGAN + first + VECTOR]):
+        victim = first + MAC
     s[DONE + victim] += s[STEAL + buffer]
     s[STOLEN + victim] += s[STEAL + buffer]
     return True
 
 
 @step
-def update_full(s: State) -> None:
-    """Note which banks have no free port now that a MAC or VECTOR instruction started or completed."""
+def update_full(s: State, core: int) -> None:
+    """Note which banks of a core have no free port now that a MAC or VECTOR instruction started or completed."""
+    hold, full = HOLD + HOLD_WIDTH * core, FULL + FULL_WIDTH * core
     for b in range(3):
-        mac, vector = s[HOLD + b], s[HOLD + 4 + b]
+        mac, vector = s[hold + b], s[hold + 4 + b]
         if s[PORTS + b] == 1:
-            s[FULL + b] = mac | vector
+            s[full + b] = mac | vector
         elif s[PORTS + b] == 2:
-            s[FULL + b] = mac & vector
+            s[full + b] = mac & vector
 
 
 def set_up(state: State, chip: Chip) -> None:
@@ -232,13 +255,13 @@ def set_up(state: State, chip: Chip) -> None:
     state[PATH] = -(-c.dram_burst_bytes // c.dma_bytes_per_cycle)
     state[OUTSTANDING] = c.dma_outstanding
     state[RINGS] = RINGS_AT
+    state[CORES] = c.cores
     buffers = chip.buffers
     for k, buffer in enumerate((buffers.act or buffers.unified, buffers.wgt or buffers.unified, buffers.acc)):
         assert buffer is not None
         state[BANK_BYTES + k] = buffer.bytes // buffer.banks
         state[PORTS + k] = buffer.ports
         state[STEAL + k] = -(-c.dram_burst_bytes // buffer.width_bytes)
-    state[RUNNING : RUNNING + 5] = -1
-    state[LAST : LAST + 5] = -1
-    for e in (LOAD, STORE):
+    state[RUNNING:BEGAN] = -1
+    for e in range(2 * c.cores):
         state[ENGINES + e * ENGINE_WIDTH + LAST_PASS] = -state[PATH]

@@ -73,9 +73,15 @@ def _leaves(one: Instruction) -> bool:
     return one.queue is Queue.HOST or one.name == "stream"
 
 
+def _changes_nothing(one: Instruction) -> bool:
+    """Return whether an instruction only orders others, whose values come in program order."""
+    return one.queue is Queue.SYNC
+
+
 def source() -> str:
     """Return the text of the module."""
-    made = [TABLE[opcode] for opcode in sorted(TABLE) if not _leaves(TABLE[opcode])]
+    acting = [one for one in TABLE.values() if not (_leaves(one) or _changes_nothing(one))]
+    made = sorted(acting, key=lambda one: one.opcode)
     modules: dict[str, list[str]] = {}
     for one in made:
         modules.setdefault(one.action.__module__.rsplit(".", 1)[1], []).append(one.name)
@@ -109,6 +115,8 @@ def _leaving() -> str:
     for one in TABLE.values():
         if _leaves(one):
             lines += f"        elif opcode == {one.opcode:#04x}:\n            return {one.name.upper()}, i\n"
+        elif _changes_nothing(one):
+            lines += f"        elif opcode == {one.opcode:#04x}:\n            continue\n"
     return lines
 
 

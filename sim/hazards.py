@@ -7,6 +7,7 @@ each queue and the tokens waited for, and from nothing else.
 
 * Each instruction gets a clock: per queue, how many of its instructions are known to be complete before it starts. It
   is the greatest of the clock of the instruction before it in its queue and of those it waits for, these included.
+  Each core has queues and on-chip memories of its own; a `sync` knows all that stands before it to be complete.
 * Only instructions earlier in the program that the clock does not cover can be hazards; each is compared byte by byte.
 * In DRAM the bytes are exactly those moved: strided transfers that interleave share none. On chip they are the range
   from the first to the last byte or word, as the `touches` clauses give it; act and wgt may be one scratchpad.
@@ -22,55 +23,63 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, Space, by_name
-from accelc.isa.encoding import decode_queues, decode_waits
+from accelc.isa.encoding import decode_cores, decode_queues, decode_waits
 from accelc.program import Operand, Port, Program
+from accelc.sim.bounds import check_cores
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import NEVER
 from accelc.sim.jit import entry, kernel
 from accelc.sim.timing import NOBODY, needs, touched_ranges
 from accelc.sim.transfers import moves
+from accelc.sim.units import fences, unit_count, unit_name, units_of
 
 Ints = npt.NDArray[np.int64]
 
 QUEUES = len(Queue)
-# An access: which instruction, where (first to end), and as which runs of bytes: rows x cols runs of BYTES.
+# An access: which instruction, where (first to end), and as which runs of bytes: rows x cols runs of BYTES. Of SPACE,
+# those of each core follow those of the core before it, and the one DRAM is 0.
 AT, SPACE, FIRST, END, WRITE, ORIGIN, ROWS, ROW, COLS, COL, BYTES = range(11)
 ACCESS_WIDTH = 11
+SPACES = len(Space)
 
 
 def check_hazards(program: Program, chip: Chip) -> None:
     """Raise MachineError for the first two instructions that share bytes without an order, or for a deadlock."""
-    queue, waits = decode_queues(program.words), decode_waits(program.words)
-    opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-    members = np.argsort(queue, kind="stable")
-    firsts = np.searchsorted(queue[members], np.arange(QUEUES + 1))
-    clocks = np.full((len(queue), QUEUES), -1, np.int64)
-    _set_clocks(needs(waits, queue, opcodes), members, firsts, clocks)
+    words, cores = program.words, chip.cores
+    core = decode_cores(words)
+    check_cores(program, core, chip)
+    opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    units = units_of(decode_queues(words), core, cores)
+    members = np.argsort(units, kind="stable")
+    firsts = np.searchsorted(units[members], np.arange(unit_count(cores) + 1))
+    clocks = np.full((len(units), unit_count(cores)), -1, np.int64)
+    _set_clocks(needs(decode_waits(words), units, core, cores), fences(opcodes), units, members, firsts, clocks)
     if (stuck := clocks[:, 0] < 0).any():
-        reason = explain(opcodes, queue, waits, np.where(stuck, -1, 0), 0).partition(": ")[2]
-        raise MachineError(f"deadlock: {reason}")
+        raise MachineError(f"deadlock: {explain(words, cores, ~stuck, 0).partition(': ')[2]}")
     accesses = _accesses(program, chip, opcodes)
-    starts = np.searchsorted(accesses[:, AT], np.arange(len(queue) + 1))
-    early, late = _first_hazard(accesses, starts, queue, members, firsts, clocks)
+    starts = np.searchsorted(accesses[:, AT], np.arange(len(units) + 1))
+    early, late = _first_hazard(accesses, starts, units, members, firsts, clocks)
     if early >= 0:
         raise MachineError(_message(program, chip, accesses[early], accesses[late], clocks[accesses[late, AT]]))
 
 
 @entry
-def _set_clocks(need: Ints, members: Ints, firsts: Ints, clocks: Ints) -> None:
+def _set_clocks(need: Ints, fence: Ints, units: Ints, members: Ints, firsts: Ints, clocks: Ints) -> None:
     """Write each instruction's clock, each after those of the instructions it waits for; -1 where that never ends."""
-    done = np.zeros(QUEUES, np.int64)
-    queue = np.zeros(len(need), np.int64)
-    for q in range(QUEUES):
-        queue[members[firsts[q] : firsts[q + 1]]] = q
+    count = clocks.shape[1]
+    done = np.zeros(count, np.int64)
     progress = True
     while progress:
         progress = False
-        for q in range(QUEUES):
-            while firsts[q] + done[q] < firsts[q + 1] and _ready(need, members[firsts[q] + done[q]], clocks):
-                _set_clock(need, queue, members, firsts[q] + done[q], clocks)
-                done[q] += 1
-                clocks[members[firsts[q] + done[q] - 1], q] = done[q] - 1
+        for u in range(count):
+            while firsts[u] + done[u] < firsts[u + 1]:
+                i = members[firsts[u] + done[u]]
+                if not _ready(need, i, clocks) or not _passed(fence[i], u, members, firsts, done):
+                    break
+                _set_clock(need, units, members, firsts[u] + done[u], clocks)
+                _gather(fence[i], i, u, members, firsts, clocks)
+                clocks[i, u] = done[u]
+                done[u] += 1
                 progress = True
 
 
@@ -78,49 +87,72 @@ def _set_clocks(need: Ints, members: Ints, firsts: Ints, clocks: Ints) -> None:
 def _ready(need: Ints, i: int, clocks: Ints) -> bool:
     for q in range(QUEUES):
         j = need[i, q]
-        if j == NEVER or (j != NOBODY and clocks[j, q] < 0):
+        if j == NEVER or (j != NOBODY and clocks[j, 0] < 0):
             return False
     return True
 
 
 @kernel
-def _set_clock(need: Ints, queue: Ints, members: Ints, place: int, clocks: Ints) -> None:
+def _passed(fence: int, unit: int, members: Ints, firsts: Ints, done: Ints) -> bool:
+    """Say whether the clocks of all instructions before index `fence` are known, those of `unit` aside."""
+    if fence == 0:
+        return True
+    for u in range(len(done)):
+        place = firsts[u] + done[u]
+        if u != unit and place < firsts[u + 1] and members[place] < fence:
+            return False
+    return True
+
+
+@kernel
+def _gather(fence: int, i: int, unit: int, members: Ints, firsts: Ints, clocks: Ints) -> None:
+    """Note in the clock of `i` that all instructions before index `fence` are complete, those of `unit` aside."""
+    if fence == 0:
+        return
+    for u in range(clocks.shape[1]):
+        before = np.searchsorted(members[firsts[u] : firsts[u + 1]], fence)
+        if u != unit and before > 0:
+            _join(clocks, i, members[firsts[u] + before - 1])
+            clocks[i, u] = max(clocks[i, u], before)
+
+
+@kernel
+def _set_clock(need: Ints, units: Ints, members: Ints, place: int, clocks: Ints) -> None:
     """Write the clock of the instruction at `place` of `members` from those of its predecessor and those awaited."""
     i = members[place]
-    for q in range(QUEUES):
-        clocks[i, q] = 0
-    if place > 0 and queue[members[place - 1]] == queue[i]:
+    clocks[i, :] = 0
+    if place > 0 and units[members[place - 1]] == units[i]:
         _join(clocks, i, members[place - 1])
     for q in range(QUEUES):
         j = need[i, q]
         if j != NOBODY:
             _join(clocks, i, j)
-            clocks[i, q] = max(clocks[i, q], clocks[j, q] + 1)
+            clocks[i, units[j]] = max(clocks[i, units[j]], clocks[j, units[j]] + 1)
 
 
 @kernel
 def _join(clocks: Ints, i: int, j: int) -> None:
-    for q in range(QUEUES):
-        clocks[i, q] = max(clocks[i, q], clocks[j, q])
+    for u in range(clocks.shape[1]):
+        clocks[i, u] = max(clocks[i, u], clocks[j, u])
 
 
 @entry
 def _first_hazard(
-    accesses: Ints, starts: Ints, queue: Ints, members: Ints, firsts: Ints, clocks: Ints
+    accesses: Ints, starts: Ints, units: Ints, members: Ints, firsts: Ints, clocks: Ints
 ) -> tuple[int, int]:
     """Return the rows of the first two accesses in program order that share bytes without an order, or (-1, -1)."""
-    before = np.zeros(QUEUES, np.int64)
-    for j in range(len(queue)):
-        for q in range(QUEUES):
-            if q == queue[j]:
+    before = np.zeros(clocks.shape[1], np.int64)
+    for j in range(len(units)):
+        for u in range(len(before)):
+            if u == units[j]:
                 continue
-            for k in range(firsts[q] + clocks[j, q], firsts[q] + before[q]):
+            for k in range(firsts[u] + clocks[j, u], firsts[u] + before[u]):
                 i = members[k]
                 for a in range(starts[i], starts[i + 1]):
                     for b in range(starts[j], starts[j + 1]):
                         if _collide(accesses, a, b):
                             return a, b
-        before[queue[j]] += 1
+        before[units[j]] += 1
     return -1, -1
 
 
@@ -166,6 +198,7 @@ def _accesses(program: Program, chip: Chip, opcodes: Ints) -> Ints:
     runs = np.where((space == Space.DRAM)[:, None], moves(opcodes, rows, touched, chip)[at, :6], whole)
     if chip.timing.unified:
         space = np.where(space == Space.WGT, Space.ACT, space)
+    space = np.where(space == Space.DRAM, space, space + SPACES * decode_cores(program.words)[at])
     found = np.column_stack([at, space, first, end, write, runs])
     calls = _host_accesses(program, opcodes, rows)
     both = np.concatenate([found, calls, _stream_accesses(program, opcodes, rows)]).astype(np.int64)
@@ -211,17 +244,19 @@ def _port_access(at: int, port: Port, write: int) -> list[int]:
 
 
 def _message(program: Program, chip: Chip, early: Ints, late: Ints, clock: Ints) -> str:
-    queues = decode_queues(program.words)
-    queue = Queue(int(queues[early[AT]]))
-    count = int((queues[: early[AT] + 1] == queue).sum())
-    space = Space(int(early[SPACE]))
+    units = units_of(decode_queues(program.words), decode_cores(program.words), chip.cores)
+    queue = int(units[early[AT]])
+    count, ensured = int((units[: early[AT] + 1] == queue).sum()), int(clock[queue])
+    space = Space(int(early[SPACE]) % SPACES)
     name = "scratchpad" if chip.timing.unified and space is Space.ACT else space.name.lower()
     unit = "words" if space is Space.ACC else "bytes"
     first, end = max(early[FIRST], late[FIRST]), min(early[END], late[END])
+    queue_name, of, core = unit_name(queue, chip.cores).partition(" ")
+    of_core = f"{of}{core}" if decode_cores(program.words)[late[AT]] != decode_cores(program.words)[early[AT]] else ""
     return (
         f"hazard: {_place(program, late)} {_verb(late)} {name} {unit} {first} to {end}, which {_place(program, early)} "
-        f"{_verb(early)}, and no token orders them: it must wait for {queue.name.lower()}={count}, directly or through "
-        f"others; its tokens ensure {queue.name.lower()}={int(clock[queue])}"
+        f"{_verb(early)}, and no token orders them: it must wait for {queue_name.lower()}={count}{of_core}, directly "
+        f"or through others; its tokens ensure {queue_name.lower()}={ensured}"
     )
 
 

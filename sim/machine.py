@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
+from accelc.isa.encoding import decode_cores
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
 from accelc.sim.activity import Recorder
-from accelc.sim.bounds import check_bounds, check_dataflows, place
+from accelc.sim.bounds import check_bounds, check_cores, check_dataflows, place
 from accelc.sim.dispatch import HOST, STREAM, is_wide
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
@@ -65,9 +66,12 @@ class Machine:
         self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
         self._wide = is_wide(self._opcodes)
         self._rows = program.rows
-        self._memory = memory.allocate(program, chip)
-        check_bounds(program, self._rows, self._memory)
+        self._cores = decode_cores(program.words)
+        self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
+        self._memories = memory.allocate(program, chip)
+        check_bounds(program, self._rows, self._memories[0])
         check_dataflows(program, self._opcodes, self._rows, chip)
+        check_cores(program, self._cores, chip)
 
     def run(
         self,
@@ -81,8 +85,8 @@ class Machine:
         With `literal`, MAC instructions run on the literal array, which records their cycles and events there. A
         `recorder` is shown the instructions it counts, each before it executes.
         """
-        dram = self._memory.dram
-        memory.clear(self._memory, self.program.constants.size)
+        dram = self._memories[0].dram
+        memory.clear(self._memories, self.program.constants.size)
         write_inputs(dram, self.program.inputs, inputs)
         kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
@@ -97,7 +101,8 @@ class Machine:
         for region in sorted(keep, key=lambda region: region.complete):
             at = self._advance(at, region.complete, literal, recorder)
             if region.port is not None:
-                held = self._memory.act if region.port.space == "act" else self._memory.dram
+                on_chip, dram = self._memories[0].act, self._memories[0].dram  # maps are held by the first core
+                held = on_chip if region.port.space == "act" else dram
                 kept.add(region.name, read_port(held, region.port))
         self._advance(at, len(self._rows), literal, recorder)
         return kept
@@ -108,18 +113,26 @@ class Machine:
         seen = _within(recorder.positions, at, last) if recorder else set()
         for stop in sorted(macs | seen):
             at = self._interpret(at, stop)
+            own = self._memories[self._cores[stop]]
             if recorder and stop in seen:
-                recorder.see(int(self._opcodes[stop]), self._rows[stop], self._memory, stop)
+                recorder.see(int(self._opcodes[stop]), self._rows[stop], own, stop)
             if literal and stop in macs:
-                literal.execute(int(self._opcodes[stop]), self._rows[stop], self._memory, stop)
+                literal.execute(int(self._opcodes[stop]), self._rows[stop], own, stop)
                 at += 1
         return self._interpret(at, last)
 
     def _interpret(self, at: int, last: int) -> int:
-        """Execute instructions `at` to `last` - 1 by their definitions' kernels; return the index of the next."""
+        """Execute instructions `at` to `last` - 1, core after core; return the index of the next."""
+        for turn in self._turns[(self._turns > at) & (self._turns < last)].tolist():
+            at = self._interpret_core(at, turn)
+        return self._interpret_core(at, last)
+
+    def _interpret_core(self, at: int, last: int) -> int:
+        """Execute instructions of one core by their definitions' kernels; return the index of the next."""
         reals = self._rows.view(np.float32)
         while at < last:
-            why, at = execute_rows(self._opcodes, self._rows, reals, self._memory, at, last, self._wide)
+            own = self._memories[self._cores[at]]
+            why, at = execute_rows(self._opcodes, self._rows, reals, own, at, last, self._wide)
             if why not in (HOST, STREAM):
                 return at
             self._call(at, why == STREAM)
@@ -134,9 +147,9 @@ class Machine:
             kind = "streams" if streams else "host operators"
             raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
         if streams:
-            run_stream(self._memory.dram, program.streams[index])
+            run_stream(self._memories[0].dram, program.streams[index])
         else:
-            run_host(self._memory.dram, program.hosts[index])
+            run_host(self._memories[0].dram, program.hosts[index])
 
 
 def _within(positions: npt.NDArray[np.int64], first: int, last: int) -> set[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,25 +15,33 @@ from accelc.program import Program
 LINE_BYTES = 64
 
 
-def allocate(program: Program, chip: Chip) -> Memory:
-    """Return zeroed memories with the program's constants in place; a unified scratchpad is act and wgt at once."""
+def allocate(program: Program, chip: Chip) -> tuple[Memory, ...]:
+    """Return each core's zeroed memories with the program's constants in place; the DRAM is the same for all.
+
+    A unified scratchpad is act and wgt at once.
+    """
     constants = program.constants
     if program.dram_bytes < constants.size:
         raise ProgramError(f"dram_bytes={program.dram_bytes} cannot hold {constants.size} bytes of constants")
-    timing = chip.timing
     dram = _aligned(program.dram_bytes)
     dram[: constants.size] = constants
+    return tuple(_of_core(dram, chip) for _ in range(chip.cores))
+
+
+def _of_core(dram: npt.NDArray[np.uint8], chip: Chip) -> Memory:
+    timing = chip.timing
     act = _aligned(timing.act_bytes)
     wgt = (act if timing.unified else _aligned(timing.wgt_bytes)).view(np.int8)
     return Memory(dram, act, wgt, _aligned(timing.acc_bytes).view(np.int32))
 
 
-def clear(memory: Memory, constant_bytes: int) -> None:
+def clear(memories: Sequence[Memory], constant_bytes: int) -> None:
     """Zero all memories but the constants, so that every run starts from the same state."""
-    memory.dram[constant_bytes:] = 0
-    memory.act[:] = 0
-    memory.wgt[:] = 0
-    memory.acc[:] = 0
+    memories[0].dram[constant_bytes:] = 0
+    for memory in memories:
+        memory.act[:] = 0
+        memory.wgt[:] = 0
+        memory.acc[:] = 0
 
 
 def _aligned(count: int) -> npt.NDArray[np.uint8]:

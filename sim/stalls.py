@@ -8,6 +8,8 @@
   vector instruction `vector` (stolen cycles: `bank_conflict`), a host call `host`. Where an instruction waited for a
   bank's port, that is `bank_conflict`. What is left when the chain ends is `dependency`.
 * A charged cycle counts for the layer of the instruction that ran in it, or that waited where none ran.
+* Each core is charged for all cycles of the program, from its own MAC queue. Where the chain leads over an instruction
+  of another core, its cycles are `other_cores`. What a chip of several cores shows is the mean over its cores.
 """
 
 from __future__ import annotations
@@ -24,66 +26,98 @@ from accelc.sim.timing import Timeline
 
 Ints = npt.NDArray[np.int64]
 
-CAUSES = ("compute", "fill_drain", "weight_load", "dma_wait", "bank_conflict", "dependency", "vector", "host")
-COMPUTE, FILL_DRAIN, WEIGHT_LOAD, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK, HOST_WORK = range(len(CAUSES))
+CAUSES = (
+    "compute",
+    "fill_drain",
+    "weight_load",
+    "dma_wait",
+    "bank_conflict",
+    "dependency",
+    "vector",
+    "host",
+    "other_cores",
+)
+COMPUTE, FILL_DRAIN, WEIGHT_LOAD, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK, HOST_WORK, OTHER_CORES = range(9)
 
-QUEUE, START, END, READY, BLOCKER, STOLEN, LAYER, PARTS = range(8)
+QUEUE, START, END, READY, BLOCKER, STOLEN, LAYER, CORE, PARTS = range(9)
 MAC_QUEUE, VECTOR_QUEUE, HOST_QUEUE = int(Queue.MAC), int(Queue.VECTOR), int(Queue.HOST)
 
 
 def stalls(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     """Return [layers, CAUSES] cycles; they sum to `timeline.cycles` (see `rows_of_layers` for what has no layer)."""
-    out = np.zeros((max(len(program.layers), 1), len(CAUSES)), np.int64)
+    return mean(stalls_of_cores(program, chip, timeline))
+
+
+def mean(each: Ints) -> Ints:
+    """Return the mean [layers, CAUSES] over cores in whole cycles that sum to the cycles of one."""
+    total = np.cumsum(each.sum(axis=0).ravel()) // len(each)
+    return np.diff(total, prepend=0).reshape(each.shape[1:])
+
+
+def stalls_of_cores(program: Program, chip: Chip, timeline: Timeline) -> Ints:
+    """Return [cores, layers, CAUSES] cycles; those of each core sum to `timeline.cycles`."""
+    out = np.zeros((chip.cores, max(len(program.layers), 1), len(CAUSES)), np.int64)
     if len(timeline.start):
         columns = [timeline.queue, timeline.start, timeline.end, timeline.ready, timeline.blocker, timeline.stolen]
-        table = np.column_stack([*columns, rows_of_layers(program), timeline.parts]).astype(np.int64, order="C")
-        _charge_all(table, chip.timing.dma_issue_cycles, out)
+        columns += [rows_of_layers(program), timeline.core]
+        table = np.column_stack([*columns, timeline.parts]).astype(np.int64, order="C")
+        for core in range(chip.cores):
+            _charge_all(table, core, chip.timing.dma_issue_cycles, out[core])
     return out
 
 
 @entry
-def _charge_all(t: Ints, issue: int, out: Ints) -> None:
+def _charge_all(t: Ints, core: int, issue: int, out: Ints) -> None:
     low = 0
     last = 0
     for i in range(len(t)):
         if t[i, END] >= t[last, END]:
             last = i
-        if t[i, QUEUE] == MAC_QUEUE:
-            _charge_chain(t, i, low, t[i, START], issue, out)
+        if t[i, QUEUE] == MAC_QUEUE and t[i, CORE] == core:
+            _charge_chain(t, i, core, low, t[i, START], issue, out)
             for k in range(3):
                 out[t[i, LAYER], COMPUTE + k] += t[i, PARTS + k]
             out[t[i, LAYER], BANK_CONFLICT] += t[i, STOLEN]
             low = t[i, END]
-    high = _charge_one(t, last, low, t[last, END], issue, out)
-    _charge_chain(t, last, low, high, issue, out)
+    high = _charge_one(t, last, core, low, t[last, END], issue, out)
+    _charge_chain(t, last, core, low, high, issue, out)
 
 
 @kernel
-def _charge_chain(t: Ints, i: int, low: int, high: int, issue: int, out: Ints) -> None:
+def _charge_chain(t: Ints, i: int, core: int, low: int, high: int, issue: int, out: Ints) -> None:
     """Charge the cycles from `low` to `high`, where instruction `i` starts."""
     while high > low:
         ready = max(low, t[i, READY])
-        out[t[i, LAYER], BANK_CONFLICT] += high - ready
+        out[t[i, LAYER], BANK_CONFLICT if _is_own(t, i, core) else OTHER_CORES] += high - ready
         blocker = t[i, BLOCKER]
         if blocker < 0:
-            out[t[i, LAYER], DEPENDENCY] += ready - low
+            out[t[i, LAYER], DEPENDENCY if _is_own(t, i, core) else OTHER_CORES] += ready - low
             return
-        high = _charge_one(t, blocker, low, ready, issue, out)
+        high = _charge_one(t, blocker, core, low, ready, issue, out)
         i = blocker
 
 
 @kernel
-def _charge_one(t: Ints, i: int, low: int, high: int, issue: int, out: Ints) -> int:
+def _is_own(t: Ints, i: int, core: int) -> bool:
+    """Say whether an instruction is of a core, or of all."""
+    return t[i, QUEUE] >= HOST_QUEUE or t[i, CORE] == core  # type: ignore[no-any-return]
+
+
+@kernel
+def _charge_one(t: Ints, i: int, core: int, low: int, high: int, issue: int, out: Ints) -> int:
     """Charge the cycles after `low` in which instruction `i` runs, which ends at `high`; return where it began."""
     began = max(low, t[i, START])
     layer = t[i, LAYER]
-    if high <= began or t[i, QUEUE] == MAC_QUEUE:
+    own = _is_own(t, i, core)
+    if high <= began or (own and t[i, QUEUE] == MAC_QUEUE):
         return began  # type: ignore[no-any-return]
-    if t[i, QUEUE] == VECTOR_QUEUE:
+    if not own:
+        out[layer, OTHER_CORES] += high - began
+    elif t[i, QUEUE] == VECTOR_QUEUE:
         stolen = min(t[i, STOLEN], high - began)
         out[layer, BANK_CONFLICT] += stolen
         out[layer, VECTOR_WORK] += high - began - stolen
-    elif t[i, QUEUE] == HOST_QUEUE:
+    elif t[i, QUEUE] >= HOST_QUEUE:
         out[layer, HOST_WORK] += high - began
     else:
         first = min(max(t[i, START] + issue, began), high)

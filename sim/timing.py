@@ -2,11 +2,12 @@
 
 The rules; those of the DMA engines are in `dma`, those of the DRAM in `dram`:
 
-* The queues LOAD, STORE, MAC, VECTOR and HOST each run one instruction at a time, in program order. An instruction
-  starts as soon as the one before it in its queue is complete and, for each queue q, `wait[q]` instructions of q are.
+* The queues LOAD, STORE, MAC and VECTOR of each core, HOST and SYNC each run one instruction at a time, in program
+  order. An instruction starts as soon as the one before it in its queue is complete and, for each queue q of its core,
+  HOST and SYNC, `wait[q]` instructions of q are.
 * A MAC or VECTOR instruction takes the sum of its `cycles` clause: compute, fill/drain and weight load.
 * A host call takes its stated seconds times the clock, rounded up. `halt` takes no time and waits for every instruction
-  of the other queues.
+  of the other queues, `sync` takes none and waits for every instruction before it in the program.
 * A buffer has `banks` equal contiguous ranges with `ports` ports each; in a unified scratchpad act and wgt share them.
   A MAC or VECTOR instruction holds a port of every bank its `touches` ranges reach, from start to end (once, however
   many of its operands lie there), and waits while another holds the last port: with one port, MAC and VECTOR
@@ -14,7 +15,7 @@ The rules; those of the DMA engines are in `dma`, those of the DRAM in `dram`:
 * Bursts of the DMA engines steal from those instructions where no port is left (see `dma`); they do not steal from each
   other.
 * What happens in one cycle is taken in this order: bursts pass, instructions complete, instructions start, the DMA
-  engines ask for bursts; within each, LOAD, STORE, MAC, VECTOR, HOST.
+  engines ask for bursts; within each, core by core LOAD, STORE, MAC, VECTOR, then HOST, SYNC.
 
 Example: a load of 64 aligned bytes on a chip with issue 16, activate 18, access 18 and burst 5 asks for its burst at
 16; the bank has no open row, so the column command goes out at 34, the data start at 52, and the load ends at 57.
@@ -31,24 +32,41 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, by_name
-from accelc.isa.encoding import decode_queues, decode_waits
+from accelc.isa.encoding import decode_cores, decode_queues, decode_waits
 from accelc.program import Program
 from accelc.sim import clauses, dma, dram
-from accelc.sim.bounds import check_dataflows
+from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.deadlock import explain
-from accelc.sim.dma import BEGAN, DONE, HEAD, HOLD, LAST, LOAD, MAC, NEVER, NOW, REQUEST, RUNNING, STOLEN, STORE, VECTOR
+from accelc.sim.dma import (
+    BEGAN,
+    CORES,
+    DONE,
+    HEAD,
+    HOLD,
+    HOLD_WIDTH,
+    LAST,
+    MAC,
+    NEVER,
+    NOW,
+    REQUEST,
+    RUNNING,
+    STOLEN,
+    VECTOR,
+)
 from accelc.sim.jit import entry, step
 from accelc.sim.transfers import moves
+from accelc.sim.units import PER_CORE, SHARED, fences, unit_count, units_of
 
 Ints = npt.NDArray[np.int64]
 
 QUEUES = len(Queue)
 NOBODY = -1  # in a NEED column: no instruction to wait for
-# Columns of the table of instructions: what is given ...
-NEXT, DURATION, NEED, HELD, MOVE = 0, 1, 2, 7, 10
+# Columns of the table of instructions: what is given (FENCE: it waits for every instruction before that index) ...
+NEXT, DURATION, NEED, FENCE, HELD, MOVE = 0, 1, 2, 8, 9, 12
 # ... and what comes out; END is -1 until the instruction is complete.
-START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ROW_HITS, ACTIVATES = range(20, 28)
-WIDTH = 28
+START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ROW_HITS, ACTIVATES = range(22, 30)
+WIDTH = 30
+assert NEED + QUEUES == FENCE
 assert MOVE + dma.MOVE_FIELDS == START
 
 
@@ -64,6 +82,7 @@ class Timeline:
 
     cycles: int
     queue: Ints
+    core: Ints
     start: Ints
     end: Ints
     ready: Ints
@@ -93,36 +112,40 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
     """
     words = program.words
-    queue = decode_queues(words)
+    queue, core = decode_queues(words), decode_cores(words)
     opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
     if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
         raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
     rows = program.rows
     check_dataflows(program, opcodes, rows, chip)
+    check_cores(program, core, chip)
     parts = np.zeros((len(words), 3), np.int64)
     clauses.cycles(opcodes, rows, chip.timing, parts)
     if measured is not None:
         parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
     table = np.zeros((len(words), WIDTH), np.int64)
     table[:, DURATION] = parts.sum(axis=1) + _host_cycles(program, chip, opcodes, rows)
-    table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), queue, opcodes)
+    units = units_of(queue, core, chip.cores)
+    table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), units, core, chip.cores)
+    table[:, FENCE] = fences(opcodes)
     touched = touched_ranges(opcodes, rows)
     check_ranges(opcodes, touched, program, chip)
     table[:, HELD : HELD + 3] = _held(touched, chip)
     table[:, MOVE : MOVE + dma.MOVE_FIELDS] = moves(opcodes, rows, touched, chip)
     table[:, [START, END, READY, BLOCKER]] = -1
-    state = _state(chip, table, queue)
+    state = _state(chip, table, units)
     _run(state, table)
     if (table[:, END] < 0).any():
-        raise MachineError(explain(opcodes, queue, decode_waits(words), table[:, END], int(state[NOW])))
-    return _timeline(table, queue, parts, chip)
+        raise MachineError(explain(words, chip.cores, table[:, END] >= 0, int(state[NOW])))
+    return _timeline(table, (queue, core), parts, chip)
 
 
-def _timeline(table: Ints, queue: Ints, parts: Ints, chip: Chip) -> Timeline:
+def _timeline(table: Ints, place: tuple[Ints, Ints], parts: Ints, chip: Chip) -> Timeline:
     column = {name: np.ascontiguousarray(table[:, k]) for name, k in _RESULTS.items()}
     return Timeline(
         cycles=int(table[:, END].max(initial=0)),
-        queue=queue,
+        queue=place[0],
+        core=place[1],
         parts=parts,
         requested_bytes=table[:, MOVE + dma.MOVE_FIELDS - 1].copy(),
         dram_bytes=table[:, BURSTS] * chip.timing.dram_burst_bytes,
@@ -152,25 +175,30 @@ def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Int
     return cycles
 
 
-def needs(waits: Ints, queue: Ints, opcodes: Ints) -> Ints:
+def needs(waits: Ints, units: Ints, core: Ints, cores: int) -> Ints:
     """Return, per instruction and queue, the instruction whose completion fulfills the wait (NOBODY, or NEVER)."""
     found = np.full(waits.shape, NOBODY, np.int64)
-    _find_needs(waits, queue, opcodes == by_name("halt").opcode, found)
+    _find_needs(waits, units, core, cores, found)
     return found
 
 
 @entry
-def _find_needs(waits: Ints, queue: Ints, halts: npt.NDArray[np.bool_], found: Ints) -> None:
-    members = np.zeros((QUEUES, len(queue)), np.int64)
-    known = np.zeros(QUEUES, np.int64)
-    for i in range(len(queue)):
-        members[queue[i], known[queue[i]]] = i
-        known[queue[i]] += 1
-    for i in range(len(queue)):
+def _find_needs(waits: Ints, units: Ints, core: Ints, cores: int, found: Ints) -> None:
+    firsts, members = np.zeros(PER_CORE * cores + SHARED + 1, np.int64), np.zeros(len(units), np.int64)
+    for unit in units:
+        firsts[unit + 1] += 1
+    firsts = np.cumsum(firsts)
+    at = firsts.copy()
+    for i in range(len(units)):
+        members[at[units[i]]] = i
+        at[units[i]] += 1
+    for i in range(len(waits)):
         for q in range(QUEUES):
-            count = known[q] if halts[i] and q != dma.HOST else waits[i, q]
+            count = waits[i, q]
             if count > 0:
-                found[i, q] = members[q, count - 1] if count <= known[q] else NEVER
+                unit = q + PER_CORE * (core[i] if q < PER_CORE else cores - 1)
+                known = firsts[unit + 1] - firsts[unit]
+                found[i, q] = members[firsts[unit] + count - 1] if count <= known else NEVER
 
 
 def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
@@ -231,80 +259,110 @@ def buffer_of(space: int, chip: Chip) -> int:
     return 0 if space == 2 and chip.timing.unified else space - 1
 
 
-def _state(chip: Chip, table: Ints, queue: Ints) -> Ints:
+def _state(chip: Chip, table: Ints, units: Ints) -> Ints:
     """Return the state at cycle 0, and link the instructions of each queue in the table's NEXT column."""
     c = chip.timing
-    state = np.zeros(dma.RINGS_AT + 4 * c.dma_outstanding, np.int64)
+    state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
     dram.set_up(state, c)
     dma.set_up(state, chip)
     table[:, NEXT] = -1
-    for q in Queue:
-        members = np.flatnonzero(queue == q)
+    for unit in range(unit_count(c.cores)):
+        members = np.flatnonzero(units == unit)
         table[members[:-1], NEXT] = members[1:]
-        state[HEAD + q] = members[0] if len(members) else -1
+        state[HEAD + unit] = members[0] if len(members) else -1
     return state
 
 
 @entry
 def _run(s: Ints, table: Ints) -> None:
     """Take completions in order of time until none is left; write the outcome into the table."""
-    _start_all(s, table)
-    while True:
-        q = _earliest(s)
-        _serve_until_done(s)
-        q = _earliest(s)
-        if s[DONE + q] == NEVER:
-            return
-        s[NOW] = s[DONE + q]
-        while s[DONE + q] == s[NOW]:
-            _complete(s, table, q)
-            q = _earliest(s)
-        _start_all(s, table)
+    # One core is the common case: compiled with its number, the loops over queues and engines are unrolled.
+    if s[CORES] == 1:
+        _take_all(s, table, 1)
+    else:
+        _take_all(s, table, s[CORES])
 
 
 @step
-def _serve_until_done(s: Ints) -> None:
-    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
-    watched = dma.can_steal(s, LOAD), dma.can_steal(s, STORE)
+def _take_all(s: Ints, table: Ints, cores: int) -> None:
+    _start_all(s, table, cores)
     while True:
-        load, store = s[REQUEST + LOAD], s[REQUEST + STORE]
-        until = s[DONE + _earliest(s)]
+        _serve_until_done(s, cores)
+        u = _earliest(s, cores)
+        if s[DONE + u] == NEVER:
+            return
+        s[NOW] = s[DONE + u]
+        while s[DONE + u] == s[NOW]:
+            _complete(s, table, u)
+            u = _earliest(s, cores)
+        _start_all(s, table, cores)
+
+
+@step
+def _serve_until_done(s: Ints, cores: int) -> None:
+    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
+    watched = 0
+    for e in range(2 * cores):
+        if dma.can_steal(s, e):
+            watched |= 1 << e
+    while True:
+        first = _first_to_ask(s, cores)
+        asked, until = s[REQUEST + first], s[DONE + _earliest(s, cores)]
         changed = False
-        for e in (LOAD, STORE):
-            if watched[e]:
-                changed |= dma.steal(s, e, min(until, load, store))
+        for e in range(2 * cores if watched else 0):
+            if (watched >> e) & 1:
+                changed |= dma.steal(s, e, min(until, asked))
         if changed:
             continue
-        if min(load, store) >= until:
+        if asked >= until:
             return
-        e = LOAD if load <= store else STORE
-        other = store + 1 if e == LOAD else load
-        limit = min(load, store) + 1 if watched[e] else min(until, other)
-        dma.serve(s, e, limit)
+        limit = asked + 1 if (watched >> first) & 1 else min(until, _others_ask(s, first, cores))
+        dma.serve(s, first, limit)
 
 
 @step
-def _earliest(s: Ints) -> int:
-    """Return the queue whose instruction completes first; of several in one cycle the first in order."""
+def _first_to_ask(s: Ints, cores: int) -> int:
+    """Return the engine that asks for a burst first; of several in one cycle the first in order."""
     best = 0
-    for q in range(1, QUEUES):
-        if s[DONE + q] < s[DONE + best]:
-            best = q
+    for e in range(1, 2 * cores):
+        if s[REQUEST + e] < s[REQUEST + best]:
+            best = e
     return best
 
 
 @step
-def _start_all(s: Ints, table: Ints) -> None:
-    for q in range(QUEUES):
-        if s[RUNNING + q] < 0 and s[HEAD + q] >= 0 and _is_ready(s, table, q) and not _is_blocked(s, table, q):
-            _start(s, table, q)
+def _others_ask(s: Ints, first: int, cores: int) -> int:
+    """Return the cycle before which engine `first` is served ahead of all others."""
+    limit = NEVER
+    for e in range(2 * cores):
+        if e != first:
+            limit = min(limit, s[REQUEST + e] + (e > first))
+    return limit
 
 
 @step
-def _is_ready(s: Ints, table: Ints, q: int) -> bool:
-    """Say whether all that queue q's next instruction waits for is complete, and note since when and by whom."""
-    i = s[HEAD + q]
-    blocker = s[LAST + q]
+def _earliest(s: Ints, cores: int) -> int:
+    """Return the unit whose instruction completes first; of several in one cycle the first in order."""
+    best = 0
+    soonest = s[DONE]
+    for u in range(1, PER_CORE * cores + SHARED):
+        if s[DONE + u] < soonest:
+            best, soonest = u, s[DONE + u]
+    return best
+
+
+@step
+def _start_all(s: Ints, table: Ints, cores: int) -> None:
+    for u in range(PER_CORE * cores + SHARED):
+        if s[RUNNING + u] < 0 and s[HEAD + u] >= 0 and _is_ready(s, table, u, cores) and not _is_blocked(s, table, u):
+            _start(s, table, u)
+
+
+@step
+def _is_ready(s: Ints, table: Ints, u: int, cores: int) -> bool:
+    """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
+    i = s[HEAD + u]
+    blocker = s[LAST + u]
     ready = table[blocker, END] if blocker >= 0 else 0
     for r in range(QUEUES):
         j = table[i, NEED + r]
@@ -315,56 +373,72 @@ def _is_ready(s: Ints, table: Ints, q: int) -> bool:
         if table[j, END] >= ready:
             ready = table[j, END]
             blocker = j
+    for r in range(PER_CORE * cores + SHARED if table[i, FENCE] > 0 else 0):
+        if r == u:
+            continue
+        if 0 <= s[RUNNING + r] < table[i, FENCE] or 0 <= s[HEAD + r] < table[i, FENCE]:
+            return False
+        # The queue that completes last has not gone on yet; of one that ran ahead, the time does not matter.
+        j = s[LAST + r]
+        if 0 <= j < table[i, FENCE] and table[j, END] >= ready:
+            ready = table[j, END]
+            blocker = j
     table[i, READY] = ready
     table[i, BLOCKER] = blocker
     return True
 
 
 @step
-def _is_blocked(s: Ints, table: Ints, q: int) -> bool:
+def _is_blocked(s: Ints, table: Ints, u: int) -> bool:
     """Say whether a MAC or VECTOR instruction finds a bank whose one port the other unit's instruction holds."""
-    if q != MAC and q != VECTOR:
+    q = u & 3
+    if q < MAC or u >= PER_CORE * s[CORES]:
         return False
-    other = HOLD + 4 * (VECTOR - q)
+    other = HOLD + HOLD_WIDTH * (u >> 2) + 4 * (VECTOR - q)
     common = 0
     for b in range(3):
         if s[dma.PORTS + b] == 1:
-            common |= table[s[HEAD + q], HELD + b] & s[other + b]
+            common |= table[s[HEAD + u], HELD + b] & s[other + b]
     return common != 0
 
 
 @step
-def _start(s: Ints, table: Ints, q: int) -> None:
-    i = s[HEAD + q]
-    s[RUNNING + q] = i
-    s[HEAD + q] = table[i, NEXT]
-    s[BEGAN + q] = s[NOW]
-    s[STOLEN + q] = 0
+def _start(s: Ints, table: Ints, u: int) -> None:
+    i = s[HEAD + u]
+    s[RUNNING + u] = i
+    s[HEAD + u] = table[i, NEXT]
+    s[BEGAN + u] = s[NOW]
+    s[STOLEN + u] = 0
     table[i, START] = s[NOW]
-    if q < MAC:
-        dma.begin(s, table, i, MOVE, q)
-        return
-    s[DONE + q] = s[NOW] + table[i, DURATION]
-    if q != dma.HOST:
+    core, q = u >> 2, u & 3
+    if u >= PER_CORE * s[CORES]:
+        s[DONE + u] = s[NOW] + table[i, DURATION]
+    elif q < MAC:
+        dma.begin(s, table, i, MOVE, 2 * core + q)
+    else:
+        s[DONE + u] = s[NOW] + table[i, DURATION]
         for b in range(3):
-            s[HOLD + 4 * (q - MAC) + b] = table[i, HELD + b]
-        dma.update_full(s)
+            s[HOLD + HOLD_WIDTH * core + 4 * (q - MAC) + b] = table[i, HELD + b]
+        dma.update_full(s, core)
 
 
 @step
-def _complete(s: Ints, table: Ints, q: int) -> None:
-    i = s[RUNNING + q]
+def _complete(s: Ints, table: Ints, u: int) -> None:
+    i = s[RUNNING + u]
     table[i, END] = s[NOW]
-    s[RUNNING + q] = -1
-    s[LAST + q] = i
-    s[DONE + q] = NEVER
+    s[RUNNING + u] = -1
+    s[LAST + u] = i
+    s[DONE + u] = NEVER
+    core, q = u >> 2, u & 3
+    if u >= PER_CORE * s[CORES]:
+        return
     if q < MAC:
-        at = dma.ENGINES + q * dma.ENGINE_WIDTH
+        at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
         table[i, BURSTS] = s[at + dma.ISSUED]
         table[i, ROW_HITS] = s[at + dma.ISSUED] - s[at + dma.ACTIVATES]
         table[i, ACTIVATES] = s[at + dma.ACTIVATES]
-    elif q != dma.HOST:
-        table[i, CYCLES_STOLEN] = s[STOLEN + q]
-        for b in range(3):
-            s[HOLD + 4 * (q - MAC) + b] = 0
-        dma.update_full(s)
+        return
+    table[i, CYCLES_STOLEN] = s[STOLEN + u]
+    for b in range(3):
+        s[HOLD + HOLD_WIDTH * core + 4 * (q - MAC) + b] = 0
+    dma.update_full(s, core)

@@ -1,4 +1,4 @@
-"""The timeline as a trace that Perfetto (ui.perfetto.dev) opens: a track for each queue, and the DRAM traffic.
+"""The timeline as a trace that Perfetto (ui.perfetto.dev) opens: a track for each queue of each core, and DRAM traffic.
 
 A slice is one instruction, named "layer · instruction"; its arguments are the instruction's index, the cycles between
 which it ran, what it waited for, and its operands. Times are microseconds of the chip's clock.
@@ -22,6 +22,7 @@ from accelc.isa import Queue, Word, decode
 from accelc.program import Program
 from accelc.sim.counters import rows_of_layers
 from accelc.sim.timing import Timeline
+from accelc.sim.units import unit_name, units_of
 
 Event = dict[str, Any]
 
@@ -61,13 +62,17 @@ def pieces(program: Program, chip: Chip, timeline: Timeline) -> Iterator[str]:
 
 def _events(program: Program, chip: Chip, timeline: Timeline) -> Iterator[Event]:
     yield _metadata("process_name", 0, f"{program.name} on {chip.name}")
-    for queue in Queue:
-        yield _metadata("thread_name", int(queue), queue.name)
+    for unit in np.unique(_tracks(chip, timeline)).tolist():
+        yield _metadata("thread_name", unit, unit_name(unit, chip.cores))
     words = decode(program.words)
-    names = _names(program, words)
+    names, tracks = _names(program, words), _tracks(chip, timeline).tolist()
     for i, word in enumerate(words):
-        yield _slice(i, word, names, chip.clock_mhz, timeline)
+        yield _slice(i, word, names, chip.clock_mhz, timeline) | {"tid": tracks[i]}
     yield from _bandwidth(chip, timeline)
+
+
+def _tracks(chip: Chip, timeline: Timeline) -> npt.NDArray[np.int64]:
+    return units_of(timeline.queue, timeline.core, chip.cores)
 
 
 def _metadata(kind: str, track: int, name: str) -> Event:
@@ -92,7 +97,7 @@ def _slice(i: int, word: Word, names: list[str], clock_mhz: float, t: Timeline) 
     if t.bursts[i]:
         arguments |= {"bursts": int(t.bursts[i]), "row_hits": int(t.row_hits[i]), "activates": int(t.activates[i])}
     arguments["operands"] = dict(word.operands)
-    where = {"ts": start / clock_mhz, "dur": (end - start) / clock_mhz, "pid": PROCESS, "tid": int(t.queue[i])}
+    where = {"ts": start / clock_mhz, "dur": (end - start) / clock_mhz, "pid": PROCESS}
     return {"ph": "X", "name": names[i], **where, "args": arguments}
 
 

@@ -54,10 +54,13 @@ def waits() -> st.SearchStrategy[dict[Queue, int]]:
 
 
 def words() -> st.SearchStrategy[Word]:
-    """Return legal words of any instruction."""
+    """Return legal words of any instruction, on any core that a word can name."""
     return st.sampled_from(sorted(TABLE)).flatmap(
         lambda opcode: st.builds(
-            lambda wait, values: make(TABLE[opcode], wait, **values), waits(), operands(TABLE[opcode])
+            lambda wait, core, values: make(TABLE[opcode], wait, core, **values),
+            waits(),
+            st.integers(0, 15 if TABLE[opcode].queue.of_core else 0),
+            operands(TABLE[opcode]),
         )
     )
 

@@ -11,7 +11,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from accelc.chip.timing import ORGANIZATIONS, Timing
 from accelc.errors import ChipError
@@ -28,6 +36,8 @@ OFFERS: dict[str, tuple[Dataflow, ...]] = {
 }
 """The dataflows that each organization can run."""
 
+
+MOST_CORES = 16
 
 REACH = {"act": 28, "wgt": 28, "unified": 28, "acc": 26}
 """Bits of a byte address in each buffer; acc is addressed by words of 4 bytes with 24 bits."""
@@ -202,12 +212,21 @@ class Chip(_Part):
     )
     requantization: Literal["float32", "fixed"] = Field(description="float32 product, or 31-bit multiplier and shift")
     energy: str = Field(description="name of the energy table")
+    cores: Annotated[int, Field(ge=1, le=MOST_CORES)] = Field(
+        default=1, description="arrays, each with buffers, a vector unit and DMA engines of its own, on one DRAM"
+    )
     array: MacArray
     buffers: Buffers
     vector: VectorUnit
     dma: Dma
     dram: Dram
     host: Host
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `cores = 1` out: a chip of one core has the description and fingerprint it always had."""
+        values: dict[str, Any] = written(self)
+        return values if self.cores > 1 else {key: value for key, value in values.items() if key != "cores"}
 
     @property
     def acc_words(self) -> int:
@@ -217,8 +236,8 @@ class Chip(_Part):
 
     @property
     def peak_macs_per_cycle(self) -> int:
-        """Return the multiply-accumulates of one cycle with every PE busy."""
-        return self.array.rows * self.array.cols
+        """Return the multiply-accumulates of one cycle with every PE of every core busy."""
+        return self.array.rows * self.array.cols * self.cores
 
     @property
     def dram_bytes_per_cycle(self) -> float:
@@ -274,6 +293,7 @@ class Chip(_Part):
             dram_access_cycles=self._cycles(dram.access_ns),
             dram_refresh_interval_cycles=self._cycles(dram.refresh_interval_ns),
             dram_refresh_cycles=self._cycles(dram.refresh_ns),
+            cores=self.cores,
         )
 
     def _cycles(self, nanoseconds: float) -> int:
@@ -327,13 +347,37 @@ def _read(path: Path) -> str:
 
 
 def parse_chip(text: str, origin: str) -> Chip:
-    """Return the chip that TOML text describes; `origin` names it in messages."""
+    """Return the chip that TOML text describes; `origin` names it in messages.
+
+    A chip may name a shipped one as its `base`: it then says only what differs.
+    """
     try:
-        return Chip.model_validate(tomllib.loads(text))
+        return Chip.model_validate(_with_base(tomllib.loads(text), origin))
     except tomllib.TOMLDecodeError as error:
         raise ChipError(f"chip '{origin}' is not TOML: {error}") from None
     except ValidationError as error:
         raise ChipError(f"chip '{origin}': {explain(error)}") from None
+
+
+def _with_base(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Return a chip's values over those of its base, if it names one."""
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if base not in shipped():
+        raise ChipError(f"chip '{origin}': base={base!r} is no shipped chip ({', '.join(shipped())})")
+    text = (resources.files("accelc.chip") / f"{base}.toml").read_text(encoding="utf-8")
+    return _merged(_with_base(tomllib.loads(text), base), values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return two tables as one, part by part; where both have a value, the second's."""
+    both = {key: _merged(below[key], above[key]) for key in below.keys() & above.keys() if _tables(below, above, key)}
+    return below | above | both
+
+
+def _tables(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
+    return isinstance(below[key], dict) and isinstance(above[key], dict)
 
 
 def explain(error: ValidationError) -> str:

@@ -37,7 +37,8 @@ def _lines(chip: Chip) -> Iterator[str]:
 def _derived(chip: Chip) -> Iterator[str]:
     tops = 2 * chip.peak_macs_per_cycle * chip.clock_mhz / 1e6
     bandwidth = chip.dram_bytes_per_cycle * chip.clock_mhz / 1e3
-    yield f"* peak: {chip.peak_macs_per_cycle} MACs a cycle, {tops:.4g} TOPS"
+    each = f", {chip.cores} cores together" if chip.cores > 1 else ""
+    yield f"* peak: {chip.peak_macs_per_cycle} MACs a cycle, {tops:.4g} TOPS{each}"
     yield f"* DRAM: {chip.dram_bytes_per_cycle:.4g} bytes a cycle, {bandwidth:.4g} GB/s"
     yield f"* fingerprint: `{chip.fingerprint}`"
     yield ""

@@ -51,3 +51,4 @@ class Timing(NamedTuple):
     dram_access_cycles: int
     dram_refresh_interval_cycles: int
     dram_refresh_cycles: int
+    cores: int

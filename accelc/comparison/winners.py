@@ -122,6 +122,7 @@ _CAUSES: Mapping[str, Callable[[Entrant, Entrant], str]] = {
     "dependency": _waited("waited for an earlier result"),
     "vector": _waited("waited for the vector unit"),
     "host": _waited("waited for the host"),
+    "other_cores": _waited("had cores that waited for others"),
 }
 
 _TRAFFIC: Mapping[str, tuple[str, ...]] = {

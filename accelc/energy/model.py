@@ -207,4 +207,4 @@ def leakage_watts(chip: Chip, table: Table) -> float:
     """Return the static power of the PEs and the on-chip memories."""
     c = chip.timing
     on_chip = c.act_bytes + chip.buffers.acc.bytes + (0 if c.unified else c.wgt_bytes)
-    return chip.peak_macs_per_cycle * table.pe_leakage.value + on_chip * table.sram_leakage.value
+    return chip.peak_macs_per_cycle * table.pe_leakage.value + chip.cores * on_chip * table.sram_leakage.value

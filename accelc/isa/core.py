@@ -3,8 +3,8 @@
 A clause is a plain function; the annotations of the action's parameters are the operands, in encoding order. From them
 come encode, decode, assembler text, the legality messages, the generated page and the simulator's dispatch.
 
-A word is eight little-endian 64-bit lanes. Lanes 0 and 1 hold the opcode and the tokens an instruction waits for; lanes
-2 to 7 hold the operands, in order, none of which straddles a lane. Every unused bit must be zero.
+A word is eight little-endian 64-bit lanes. Lanes 0 and 1 hold the opcode, the core and the tokens an instruction waits
+for; lanes 2 to 7 hold the operands, in order, none of which straddles a lane. Every unused bit must be zero.
 """
 
 from __future__ import annotations
@@ -28,16 +28,26 @@ LANES = 8
 HEADER_LANES = 2
 LANE_BITS = 64
 TOKEN_BITS = 24
+CORE_BITS = 4
 
 
 class Queue(IntEnum):
-    """The queues; each issues its instructions in order, all run concurrently."""
+    """The queues; each issues its instructions in order, all run concurrently.
+
+    LOAD, STORE, MAC and VECTOR are there once for each core, HOST and SYNC once.
+    """
 
     LOAD = 0
     STORE = 1
     MAC = 2
     VECTOR = 3
     HOST = 4
+    SYNC = 5
+
+    @property
+    def of_core(self) -> bool:
+        """Return whether each core has such a queue."""
+        return self < Queue.HOST
 
 
 class Space(IntEnum):
@@ -182,11 +192,15 @@ def _layout(action: Clause) -> tuple[Field, ...]:
 
 @dataclass(frozen=True)
 class Word:
-    """One instruction as values: its operands, and per queue how many of that queue's instructions must be complete."""
+    """One instruction as values: its operands, and per queue how many of that queue's instructions must be complete.
+
+    The queues waited for are those of its own core, and the two that all cores share.
+    """
 
     opcode: int
     operands: Mapping[str, int | float]
     wait: Mapping[Queue, int] = field(default_factory=dict)
+    core: int = 0
 
     @property
     def instruction(self) -> Instruction:
@@ -202,7 +216,9 @@ def by_name(name: str) -> Instruction:
     raise IsaError(f"unknown instruction '{name}'; known: {', '.join(sorted(i.name for i in TABLE.values()))}")
 
 
-def make(made: Instruction, wait: Mapping[Queue, int] | None = None, **operands: int | float) -> Word:
+def make(
+    made: Instruction, wait: Mapping[Queue, int] | None = None, core: int = 0, **operands: int | float
+) -> Word:
     """Return a checked word; raise IsaError naming the operand and the rule it breaks."""
     names = {f.name for f in made.fields}
     if unknown := set(operands) - names:
@@ -219,7 +235,13 @@ def make(made: Instruction, wait: Mapping[Queue, int] | None = None, **operands:
     for queue, count in waits.items():
         if not 0 <= count < 1 << TOKEN_BITS:
             raise IsaError(f"{made.name}: wait {queue.name.lower()}={count} does not fit in {TOKEN_BITS} bits")
-    return Word(made.opcode, {f.name: operands[f.name] for f in made.fields}, waits)
+    if not 0 <= core < 1 << (CORE_BITS if made.queue.of_core else 0):
+        raise IsaError(f"{made.name}: core={core} {_core_rule(made)}")
+    return Word(made.opcode, {f.name: operands[f.name] for f in made.fields}, waits, core)
+
+
+def _core_rule(made: Instruction) -> str:
+    return f"does not fit in {CORE_BITS} bits" if made.queue.of_core else "is that of an instruction of all cores"
 
 
 def _check_operand(made: Instruction, f: Field, value: int | float) -> None:

@@ -8,7 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.errors import IsaError
-from accelc.isa.core import HEADER_LANES, LANE_BITS, LANES, TABLE, TOKEN_BITS, WORD_BYTES, Field, Queue, Word
+from accelc.isa.core import (
+    CORE_BITS,
+    HEADER_LANES,
+    LANE_BITS,
+    LANES,
+    TABLE,
+    TOKEN_BITS,
+    WORD_BYTES,
+    Field,
+    Queue,
+    Word,
+)
 
 Words = npt.NDArray[np.uint64]
 
@@ -20,14 +31,16 @@ WAIT_PLACE = {
     Queue.MAC: (1, 0),
     Queue.VECTOR: (1, 24),
     Queue.HOST: (0, 56),
+    Queue.SYNC: (1, 52),
 }
-HOST_WAIT_BITS = 8
+NARROW_WAIT_BITS = {Queue.HOST: 8, Queue.SYNC: 12}
+CORE_PLACE = (1, 48)
 ROW_WIDTH = max(len(made.fields) for made in TABLE.values()) if TABLE else 0
 
 
 def wait_bits(queue: Queue) -> int:
-    """Return the width of a queue's token count (the host's is narrow: few host instructions exist)."""
-    return HOST_WAIT_BITS if queue is Queue.HOST else TOKEN_BITS
+    """Return the width of a queue's token count (that of a queue all cores share is narrow: few of those exist)."""
+    return NARROW_WAIT_BITS.get(queue, TOKEN_BITS)
 
 
 def encode(words: Iterable[Word]) -> Words:
@@ -38,6 +51,7 @@ def encode(words: Iterable[Word]) -> Words:
 def _encode_one(word: Word) -> list[int]:
     lanes = [0] * LANES
     lanes[0] = word.opcode
+    lanes[CORE_PLACE[0]] = word.core << CORE_PLACE[1]
     for queue, count in word.wait.items():
         if count >= 1 << wait_bits(queue):
             raise IsaError(f"wait {queue.name.lower()}={count} does not fit in {wait_bits(queue)} bits")
@@ -65,17 +79,17 @@ def decode(words: Words) -> list[Word]:
     """Return the words as values; raise IsaError for an unknown opcode or a stray bit."""
     check(words)
     rows = decode_rows(words)
-    waits = decode_waits(words)
-    return [_decode_one(words, rows, waits, k) for k in range(len(words))]
+    waits, cores = decode_waits(words), decode_cores(words)
+    return [_decode_one(words, rows, waits, k, int(cores[k])) for k in range(len(words))]
 
 
-def _decode_one(words: Words, rows: npt.NDArray[np.int64], waits: npt.NDArray[np.int64], k: int) -> Word:
+def _decode_one(words: Words, rows: npt.NDArray[np.int64], waits: npt.NDArray[np.int64], k: int, core: int) -> Word:
     made = TABLE[int(words[k, 0]) & 0xFF]
     operands: dict[str, int | float] = {}
     for j, f in enumerate(made.fields):
         value = int(rows[k, j])
         operands[f.name] = float(np.uint32(value).view(np.float32)) if f.operand.real else value
-    return Word(made.opcode, operands, {q: int(waits[k, q]) for q in Queue if waits[k, q]})
+    return Word(made.opcode, operands, {q: int(waits[k, q]) for q in Queue if waits[k, q]}, core)
 
 
 def decode_rows(words: Words) -> npt.NDArray[np.int64]:
@@ -91,7 +105,7 @@ def decode_rows(words: Words) -> npt.NDArray[np.int64]:
 
 
 def decode_waits(words: Words) -> npt.NDArray[np.int64]:
-    """Return [count, 5]: how many instructions of each queue must be complete before this one starts."""
+    """Return [count, queues]: how many instructions of each queue must be complete before this one starts."""
     waits = np.zeros((len(words), len(Queue)), np.int64)
     for queue, (lane, shift) in WAIT_PLACE.items():
         waits[:, queue] = extract(words, lane, shift, wait_bits(queue))
@@ -104,6 +118,11 @@ def decode_queues(words: Words) -> npt.NDArray[np.int64]:
     for opcode, made in TABLE.items():
         queue_of[opcode] = made.queue
     return queue_of[(words[:, 0] & np.uint64(0xFF)).astype(np.int64)]
+
+
+def decode_cores(words: Words) -> npt.NDArray[np.int64]:
+    """Return the core of each word; 0 for those of all cores."""
+    return extract(words, *CORE_PLACE, CORE_BITS)
 
 
 def check(words: Words) -> None:
@@ -123,6 +142,8 @@ def _mask(opcode: int) -> Words:
     lanes[0] = (1 << OPCODE_BITS) - 1
     for queue, (lane, shift) in WAIT_PLACE.items():
         lanes[lane] |= ((1 << wait_bits(queue)) - 1) << shift
+    if TABLE[opcode].queue.of_core:
+        lanes[CORE_PLACE[0]] |= ((1 << CORE_BITS) - 1) << CORE_PLACE[1]
     for f in TABLE[opcode].fields:
         lanes[f.lane] |= ((1 << f.operand.bits) - 1) << f.shift
     return np.array(lanes, np.uint64)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from accelc.isa import text
-from accelc.isa.core import LANES, TABLE, WORD_BYTES, Field, Instruction, Queue, Space, Word, by_name, make
-from accelc.isa.encoding import OPCODE_BITS, WAIT_PLACE, encode, wait_bits
+from accelc.isa.core import CORE_BITS, LANES, TABLE, WORD_BYTES, Field, Instruction, Queue, Space, Word, by_name, make
+from accelc.isa.encoding import CORE_PLACE, OPCODE_BITS, WAIT_PLACE, encode, wait_bits
 from accelc.isa.events import NAMES
 from accelc.isa.text import disassemble_words
 
@@ -22,6 +22,7 @@ _QUEUES = {
     Queue.MAC: "runs the MAC array",
     Queue.VECTOR: "runs the vector unit",
     Queue.HOST: "hands operators to the host processor and ends the program",
+    Queue.SYNC: "lets cores wait for each other",
 }
 _SPACES = {
     Space.DRAM: ("bytes", "the external memory; the constants start at address 0"),
@@ -39,7 +40,13 @@ Every queue issues its instructions in the order of the program; the queues run 
 each queue, how many of *that queue's* instructions, counted from the start of the program, must be complete before it
 starts; 0 asks for nothing. These counts are the only order between queues: double buffering is a load that waits for
 the tile before last to be consumed. In text, `[wait load=3 mac=7]` waits for the first 3 loads and the first 7
-instructions of the MAC queue."""
+instructions of the MAC queue.
+
+A chip of several cores has the first four queues, the on-chip memories and the units once for each; the DRAM, `host`
+and `sync` are there once. A word names its core (`conv@1` in text is one of core 1), and `load=3` are the first 3 loads
+of *that core*. Between cores there is one order: a `sync` is complete once all that stands before it in the program is,
+on every core, and `[wait sync=2]` waits for the program's first two of them. What does not wait for it, such as a load
+of weights for the layer to come, may run ahead."""
 
 
 def markdown() -> str:
@@ -86,10 +93,11 @@ def _word_lines() -> Iterator[str]:
     yield "## The word"
     yield ""
     yield f"An instruction is a word of {WORD_BYTES} bytes: {LANES} little-endian lanes of 64 bits. Lanes 0 and 1 hold the"
-    yield "opcode and the counts waited for, lanes 2 to 7 the operands. No field straddles a lane. A bit outside every"
+    yield "opcode, the core and the counts waited for, lanes 2 to 7 the operands. No field straddles a lane. A bit outside every"
     yield "field is zero; a word that sets one is illegal."
     yield ""
     header = [("opcode", 0, 0, OPCODE_BITS)]
+    header += [("core", *CORE_PLACE, CORE_BITS)]
     header += [(f"wait {q.name.lower()}", lane, shift, wait_bits(q)) for q, (lane, shift) in WAIT_PLACE.items()]
     rows = (
         (f"`{name}`", lane, _bit_range(shift, bits), bits)

@@ -2,9 +2,10 @@
 
 ::
 
-    line     = [ mnemonic { operand "=" value } [ "[" "wait" { queue "=" count } "]" ] ] [ ";" comment ]
+    line     = [ mnemonic [ "@" core ] { operand "=" value } [ "[" "wait" { queue "=" count } "]" ] ] [ ";" comment ]
     value    = integer (decimal, 0x..., 0b...) or, for a float32 operand, a decimal or hexadecimal float
-    queue    = "load" | "store" | "mac" | "vector" | "host"
+    queue    = "load" | "store" | "mac" | "vector" | "host" | "sync"
+    core     = integer, 0 where none is given
 
 Commas count as blanks. The disassembler writes addresses in hexadecimal and float32 operands with the fewest digits
 that give the same float32 again.
@@ -19,7 +20,7 @@ import numpy as np
 
 from accelc.errors import IsaError
 from accelc.isa.core import TABLE, Field, Instruction, Queue, Word, by_name, make
-from accelc.isa.encoding import Words, check, decode_rows, decode_waits, encode, wait_bits
+from accelc.isa.encoding import Words, check, decode_cores, decode_rows, decode_waits, encode, wait_bits
 
 QUEUE_BY_NAME = {queue.name.lower(): queue for queue in Queue}
 
@@ -40,22 +41,23 @@ def disassemble_words(words: Words) -> Iterator[str]:
     check(words)
     writers = {opcode: _writer(made) for opcode, made in TABLE.items()}
     opcodes = (words[:, 0] & np.uint64(0xFF)).tolist()
-    for opcode, row, wait in zip(opcodes, decode_rows(words).tolist(), decode_waits(words).tolist(), strict=True):
-        yield writers[opcode](row) + (_wait_text(wait) if any(wait) else "")
+    rows, waits, cores = decode_rows(words).tolist(), decode_waits(words).tolist(), decode_cores(words).tolist()
+    for opcode, row, wait, core in zip(opcodes, rows, waits, cores, strict=True):
+        yield writers[opcode](row, core) + (_wait_text(wait) if any(wait) else "")
 
 
-def _writer(made: Instruction) -> Callable[[list[int]], str]:
-    """Return the function from a decoded row to the instruction's text without its waits."""
+def _writer(made: Instruction) -> Callable[[list[int], int], str]:
+    """Return the function from a decoded row and a core to the instruction's text without its waits."""
     places = [f" {f.name}=" + ("%s" if f.operand.real else "%d" if f.operand.space is None else "%#x") for f in made.fields]
-    template = made.name + "".join(places)
+    template = "".join(places)
     count = len(made.fields)
     reals = [j for j, f in enumerate(made.fields) if f.operand.real]
 
-    def write(row: list[int]) -> str:
+    def write(row: list[int], core: int) -> str:
         values: list[int | str] = list(row[:count])
         for j in reals:
             values[j] = float32_text(struct.unpack("<f", struct.pack("<I", row[j]))[0])
-        return template % tuple(values)
+        return made.name + (f"@{core}" if core else "") + template % tuple(values)
 
     return write
 
@@ -102,7 +104,8 @@ def _parse(body: str) -> Word:
     mnemonic, *tokens = head.replace(",", " ").split() or [""]
     if not mnemonic:
         raise IsaError(f"'{body.strip()}' names no instruction")
-    made = by_name(mnemonic)
+    name, at, number = mnemonic.partition("@")
+    made = by_name(name)
     wait = _parse_wait(made, rest) if bracket else {}
     fields = {f.name: f for f in made.fields}
     operands: dict[str, int | float] = {}
@@ -110,7 +113,13 @@ def _parse(body: str) -> Word:
         if name in operands:
             raise IsaError(f"{made.name}: operand {name} is given twice")
         operands[name] = _number(made, fields[name], value) if name in fields else 0
-    return make(made, wait, **operands)
+    return make(made, wait, _core(made, number) if at else 0, **operands)
+
+
+def _core(made: Instruction, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise IsaError(f"{made.name}: core '{text}' is not a number")
+    return int(text)
 
 
 def _pairs(made: Instruction, tokens: list[str]) -> Iterator[tuple[str, str]]:

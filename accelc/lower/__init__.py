@@ -24,6 +24,7 @@ from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCal
 from accelc.schedule import Schedule, StagePlan
 from accelc.schedule.bounds import Bound, Fixed, bounds_of, network_bound
 from accelc.schedule.prediction import predict
+from accelc.schedule.split import shares
 from accelc.schedule.views import round_up
 
 HOST_FLOPS_PER_ELEMENT = 16  # a stated price: operations a host operator takes for each element it reads or writes
@@ -44,6 +45,7 @@ def lower(plan: Schedule, chip: Chip) -> Program:
         emitter.floor = min(plan.residency.floors[k] for k in ends)
         emitter.wgt_floor = min(plan.pins.floors.get(k, chip.timing.wgt_bytes) for k in ends)
         places.pin(plan.pins.places.get(index))
+        emitter.begin_stage(range(max(_cores(each) for each in together)))
         places.part = entry.part
         if len(together) > 1:
             lower_pair(places, *together)
@@ -58,13 +60,30 @@ def lower(plan: Schedule, chip: Chip) -> Program:
         if layer.op in JOIN_OPS and joined not in written and not places.in_bands(joined):  # its inputs lie inside it
             written[joined] = max(written[name] for name in layer.inputs)
     emitter.layer = -1
-    emitter.barrier("halt")
+    emitter.end()
     return _program(plan, places, hosts, calls, written)
+
+
+def _cores(entry: StagePlan) -> int:
+    """Return how many cores share a stage."""
+    return 1 if entry.tiling is None else entry.tiling.shares
+
+
+def _lower_tiles(places: Places, entry: StagePlan) -> None:
+    """Emit a tile stage, core after core."""
+    assert entry.geometry is not None
+    assert entry.tiling is not None
+    emitter, first = places.emitter, None
+    for emitter.core, share in enumerate(shares(entry.geometry, entry.tiling)):
+        made = TileStage(places, entry, share, first)
+        made.lower()
+        first = first or made
+    emitter.core = 0
 
 
 def _lower_stage(places: Places, entry: StagePlan, hosts: list[HostCall], calls: list[StreamCall]) -> None:
     if entry.stage.kind == "tile":
-        TileStage(places, entry).lower()
+        _lower_tiles(places, entry)
     elif entry.stage.kind == "copy":
         lower_copy(places, entry.stage)
     elif entry.stage.kind == "stream":
@@ -222,6 +241,7 @@ def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted
             "cols": tiling.cols,
             "channels": tiling.channels,
             "depth": tiling.depth,
+            **({f"cores_by_{tiling.split}": tiling.shares} if tiling.shares > 1 else {}),
         }
     )
     return LayerInfo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,6 +102,13 @@ class Constants:
         return np.frombuffer(b"".join(self._blobs), np.uint8)
 
 
+def _rings(chip: Chip) -> tuple[Ring, Ring, Ring]:
+    """Return one core's buffers: act, wgt (the same one if they are unified) and acc."""
+    c = chip.timing
+    act = Ring("act", c.act_bytes)
+    return act, act if c.unified else Ring("wgt", c.wgt_bytes), Ring("acc", c.acc_bytes // 4)
+
+
 class Emitter:
     """Collects the instructions of a program in an order that, executed one by one, gives the right values."""
 
@@ -111,13 +118,34 @@ class Emitter:
         self.words: list[Word] = []
         self.layer_of: list[int] = []
         self.layer = 0
-        self._tokens = TokenTracker(bool(chip.timing.unified))
+        self._tokens = TokenTracker(bool(chip.timing.unified), chip.cores)
         c = chip.timing
-        self.act = Ring("act", c.act_bytes)
-        self.wgt = self.act if c.unified else Ring("wgt", c.wgt_bytes)
-        self.acc = Ring("acc", c.acc_bytes // 4)
+        self.core = 0  # whose instructions are emitted
+        self._rings = [_rings(chip) for _ in range(chip.cores)]
         self.floor = c.act_bytes  # from here on, the activation buffer holds maps
         self.wgt_floor = c.wgt_bytes  # from here on, the weight buffer holds pinned weights
+
+    @property
+    def act(self) -> Ring:
+        """Return the core's activation buffer."""
+        return self._rings[self.core][0]
+
+    @property
+    def wgt(self) -> Ring:
+        """Return the core's weight buffer, the activation buffer if it is one with that."""
+        return self._rings[self.core][1]
+
+    @property
+    def acc(self) -> Ring:
+        """Return the core's buffer of partial sums."""
+        return self._rings[self.core][2]
+
+    def begin_stage(self, cores: Iterable[int]) -> None:
+        """Let what these cores do next be able to wait for what others did before; a single core needs no sync."""
+        if not self._tokens.met(cores):
+            self._tokens.sync()
+            self._append(make(by_name("sync")))
+        self._tokens.begin_stage()
 
     def claim(self, act_bytes: int, wgt_bytes: int) -> tuple[int, int]:
         """Return the starts of a stage's part of the activation and of the weight buffer; in one buffer they adjoin."""
@@ -138,16 +166,29 @@ class Emitter:
     def emit(self, name: str, **operands: int | float) -> None:
         """Append an instruction; its waits follow from the bytes it touches."""
         made = by_name(name)
-        word = make(made, None, **operands)
-        waits = self._tokens.issue(made, dict(word.operands))
-        self._append(Word(word.opcode, word.operands, waits))
+        word = make(made, None, self.core, **operands)
+        syncs = self._tokens.syncs
+        waits = self._tokens.issue(made, dict(word.operands), self.core)
+        self._sync_since(syncs)
+        self._append(Word(word.opcode, word.operands, waits, self.core))
 
     def barrier(self, name: str, **operands: int | float) -> None:
         """Append an instruction that waits for everything before it."""
-        made = by_name(name)
+        made, syncs = by_name(name), self._tokens.syncs
         waits = self._tokens.everything(made.queue)
         self._tokens.issue(made, dict(operands))
-        self._append(make(made, waits, **operands))
+        self._sync_since(syncs)
+        self._append(make(made, waits, 0, **operands))
+
+    def end(self) -> None:
+        """Append the `halt`, which waits for every queue of every core by itself; its tokens say so of the first's."""
+        made = by_name("halt")
+        self._append(make(made, self._tokens.own(made.queue)))
+
+    def _sync_since(self, before: int) -> None:
+        """Append the sync that the tokens have asked for since there were so many."""
+        if self._tokens.syncs > before:
+            self._append(make(by_name("sync")))
 
     def _append(self, word: Word) -> None:
         self.words.append(word)

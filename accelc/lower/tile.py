@@ -18,9 +18,10 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
+from accelc.schedule.split import Share, blocks_of, whole
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block, Tiling, channel_blocks, footprint, kernel_cuts
+from accelc.schedule.tiling import Block, Tiling, footprint, kernel_cuts
 from accelc.schedule.views import View, round_up
 
 
@@ -49,13 +50,13 @@ class Need:
         return rows, cols
 
 
-def map_tiles(g: Geometry, t: Tiling) -> list[MapTile]:
-    """Return the tiles of the output map, row by row."""
-    height, width, _ = g.out
+def map_tiles(g: Geometry, t: Tiling, share: Share) -> list[MapTile]:
+    """Return the tiles of a core's share of the output map, row by row."""
+    (first, end), width = share.rows, g.out[1]
     return [
-        MapTile(n, y, min(y + t.rows, height), x, min(x + t.cols, width))
-        for n in range(g.batch)
-        for y in range(0, height, t.rows)
+        MapTile(n, y, min(y + t.rows, end), x, min(x + t.cols, width))
+        for n in range(*share.images)
+        for y in range(first, end, t.rows)
         for x in range(0, width, t.cols)
     ]
 
@@ -69,13 +70,19 @@ def from_row(view: View, row: int) -> View:
 
 
 class TileStage:
-    """Emits one stage; slots remember what is loaded so that nothing is loaded twice while it stays."""
+    """Emits one stage, or a core's share of it; slots remember what is loaded, so nothing there is loaded twice.
 
-    def __init__(self, places: Places, plan: StagePlan) -> None:
+    `like` is the same stage on another core, whose packed weights are taken over.
+    """
+
+    def __init__(
+        self, places: Places, plan: StagePlan, share: Share | None = None, like: TileStage | None = None
+    ) -> None:
         assert plan.geometry is not None
         assert plan.tiling is not None
         self.places, self.emitter, self.graph = places, places.emitter, places.graph
         self.stage, self.g, self.t = plan.stage, plan.geometry, plan.tiling
+        self.share = share or whole(self.g)
         self.tables = step_tables(places, self.stage)
         self.foot = footprint(self.g, self.t, self._table_room())
         self.part = plan.part or WHOLE
@@ -84,14 +91,17 @@ class TileStage:
         self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
         self._weights_at = 0
-        # Stripes of one stage cut their weights alike, so these are packed once.
-        self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+        self._like = like
+        # Stripes of one stage, and cores that share it, cut its weights alike, so these are packed once.
+        self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {} if like is None else like._blobs
         if plan.part is not None:
             self._blobs = places.blobs.setdefault((self.stage.output, self.t), self._blobs)
 
     @cached_property
     def weights(self) -> Weights:
         """The head's weights, ready to be cut into tiles."""
+        if self._like is not None:
+            return self._like.weights
         assert self.stage.head is not None
         return Weights(self.graph, self.stage.head, self.g, self.places.views[self.stage.source])
 
@@ -148,7 +158,7 @@ class TileStage:
 
     def order(self) -> list[tuple[Block, MapTile]]:
         """Return the tiles in the order in which they are made."""
-        tiles, blocks = map_tiles(self.g, self.t), channel_blocks(self.g, self.t.channels)
+        tiles, blocks = map_tiles(self.g, self.t, self.share), blocks_of(self.g, self.t.channels, self.share)
         if self.t.weights_outer:
             return [(block, tile) for block in blocks for tile in tiles]
         return [(block, tile) for tile in tiles for block in blocks]

@@ -94,6 +94,14 @@ def missed_cause(predicted: Mapping[str, int], stalls: Mapping[str, int]) -> str
 
 
 @dataclass(frozen=True)
+class CoreResult:
+    """One core of a run: the cycles in which its array was busy, and the run's cycles by cause as it spent them."""
+
+    array_cycles: int
+    stalls: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class HostOp:
     """An operator that ran on the host, with the reason and its price in seconds."""
 
@@ -154,7 +162,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one run; `seconds` include the host, `cycles` count the chip's clock."""
+    """The figures of one run; `seconds` include the host, `cycles` count the chip's clock.
+
+    With several cores, `stalls` are the mean over them, `array_cycles` the sum.
+    """
 
     model: str
     chip: str
@@ -182,6 +193,7 @@ class Result:
     activity: ActivityFigures | None = None
     lower_bound_binds: str = ""
     lower_bound_dram_bytes: int = 0
+    cores: tuple[CoreResult, ...] = ()
     lower_bound_energy_j: float = 0.0
 
     @property
@@ -233,6 +245,7 @@ class Result:
             "predicted_cycles": self.predicted_cycles,
             "predicted": dict(self.predicted),
             "stalls": dict(self.stalls),
+            "cores": [asdict(core) for core in self.cores],
             "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
             "energy_j": {"total": self.energy_j, "by_component": dict(self.energy_by_component)},
             "events": dict(self.events),

@@ -126,6 +126,8 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
     achieved = 2 * r.macs / r.seconds if r.seconds else 0.0
     yield "throughput", f"{quantity(achieved, 'OPS')} of {quantity(peak, 'OPS')} peak"
     yield "utilization", f"{percent(r.utilization, 1)} of the array over the run; array busy {r.array_cycles:,} cycles"
+    if len(r.cores) > 1:
+        yield "cores", _cores_text(r)
     yield "cycles by cause", _shares(r.stalls, lambda v: f"{v:,.0f}")
     yield "DRAM", f"read {byte_text(r.dram_read_bytes)}, written {byte_text(r.dram_write_bytes)}"
     if r.activity is not None:
@@ -139,6 +141,13 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
     for distance in r.check.distances:
         rows = [_ledger_line(row) for row in distance.ledger] or ["no integer differs"]
         yield "distance", Text("\n".join([f"{distance.source} (told, not judged)", *rows]), style=_DIM)
+
+
+def _cores_text(r: Result) -> str:
+    """Return how far each array was busy and each core waited for others."""
+    busy = ", ".join(percent(core.array_cycles, r.cycles) for core in r.cores)
+    waited = ", ".join(percent(core.stalls["other_cores"], r.cycles) for core in r.cores)
+    return f"{len(r.cores)}: arrays busy {busy}; waiting for other cores {waited}; causes are their mean"
 
 
 def _dataflow_text(r: Result) -> str:

@@ -139,7 +139,8 @@ def _lines(plan: Schedule) -> Iterator[str]:
         t, cost = entry.tiling, entry.cost
         order = "weights outer" if t.weights_outer else "map outer"
         yield (
-            f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}; "
+            f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}"
+            f"{f', {t.split} over {t.shares} cores' if t.shares > 1 else ''}; "
             f"predicted {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), "
             f"{cost.dram_bytes} bytes"
         )

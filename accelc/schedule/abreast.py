@@ -104,7 +104,7 @@ def _gaining(
     search: Search, a: StagePlan, b: StagePlan, k: int, kept: Residency, pins: Pins, least: float
 ) -> tuple[StagePlan, StagePlan] | None:
     """Return two plans that run abreast in at most `least` cycles, None if there are none."""
-    if a.cost is None or b.cost is None or a.part or b.part or {k, k + 1} & set(pins.places):
+    if a.cost is None or b.cost is None or a.part or b.part or {k, k + 1} & set(pins.places) or _split(a) or _split(b):
         return None
     in_turn = follows(a, b)
     if _together(a.cost, b.cost) > least or not _may_run(search, a, b, kept, in_turn=in_turn):
@@ -115,6 +115,11 @@ def _gaining(
     tried = _candidates(search, a, b, room, in_turn=in_turn)
     best = min((pair for pair in tried if _in_step(pair) and _fits(search, pair, room)), key=_cycles, default=None)
     return best if best is not None and _cycles(best) <= least else None
+
+
+def _split(plan: StagePlan) -> bool:
+    """Return whether several cores share a stage."""
+    return plan.tiling is not None and plan.tiling.shares > 1
 
 
 def follows(a: StagePlan, b: StagePlan) -> bool:
@@ -178,7 +183,7 @@ def _candidates(
     """Yield pairs of mappings: those of the stages alone, and others that share the room; in turn, band by band."""
     if not in_turn or (_by_bands(a) and _by_bands(b)):
         yield a, b
-    order = Pin(order="map") if in_turn else Pin()
+    order = Pin(order="map" if in_turn else None, split="none")
     for quarters, rows in product(SHARES, (None, *BANDS)):
         first = _mapped(search, a, _banded(a, order, rows), _Room(room.act * quarters // 4, room.wgt // 2))
         second = _mapped(search, b, _banded(b, order, rows), _Room(room.act * (4 - quarters) // 4, room.wgt // 2))

@@ -1,7 +1,8 @@
 """Lower bounds: cycles, DRAM bytes and energy that no schedule of the mapping space can beat.
 
 The derivation is in docs/bounds.md. A schedule of the space runs the layers with multiply-accumulates in the network's
-order on the one array, its vector work on the one vector unit, and fetches each weight at least once.
+order on the one array, its vector work on the one vector unit, and fetches each weight at least once. Of several cores
+each has an array and a vector unit, and a layer's work is shared out by rows, channels or images.
 """
 
 from __future__ import annotations
@@ -63,15 +64,17 @@ def layer_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
 
     At least its multiply-accumulates over the array's peak; for a layer of one group also the array's passes over the
     whole of inputs times kernel and outputs, each as long as the dataflow makes it, under the best dataflow offered.
+    Several cores do no less together, and are taken to share it evenly.
     """
     if layer.op not in MAC_OPS:
         return 0
     weights, pixels = graph.tensors[layer.inputs[1]].shape, needed_pixels(graph, layer)
     n, depth = weights[0], math.prod(weights[1:])
-    peak = math.ceil(pixels * n * depth / chip.peak_macs_per_cycle)
+    peak = math.ceil(pixels * n * depth / (chip.array.rows * chip.array.cols))
     if layer.attrs.get("group", 1) > 1:
-        return peak
-    return max(peak, min(_pass_bound(chip, dataflow, pixels, depth, n) for dataflow in chip.array.dataflows))
+        return peak // chip.cores
+    passes = min(_pass_bound(chip, dataflow, pixels, depth, n) for dataflow in chip.array.dataflows)
+    return max(peak, passes) // chip.cores
 
 
 def _pass_bound(chip: Chip, dataflow: str, pixels: int, depth: int, n: int) -> int:
@@ -85,7 +88,14 @@ def _pass_bound(chip: Chip, dataflow: str, pixels: int, depth: int, n: int) -> i
 
 
 def vector_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
-    """Return the vector unit's cycles for a layer's whole result in one instruction, less the unit's latency."""
+    """Return the vector unit's cycles for a layer's whole result in one instruction, less the unit's latency.
+
+    Several cores are taken to share them evenly.
+    """
+    return _vector_work(graph, layer, chip) // chip.cores
+
+
+def _vector_work(graph: Graph, layer: Layer, chip: Chip) -> int:
     result = graph.tensors[layer.outputs[0]]
     if is_plain(result) and layer.op not in MAC_OPS:
         return 0  # a stream
@@ -131,7 +141,7 @@ def network_bound(
         "array": sum(b.array for b in layers),
         "vector": sum(b.vector + b.stream for b in layers),
         "dram": moved // c.dram_burst_bytes * c.dram_burst_cycles,
-        "array and weights": _in_order(layers, chip),
+        "array and weights": _in_order(layers, chip) if chip.cores == 1 else 0,
         "streams in turn": _in_turn(views, order, bounds),
     }
     binds = max(cycles, key=lambda name: cycles[name])

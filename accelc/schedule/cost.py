@@ -125,7 +125,9 @@ def cost_of(
     moves = _traffic(g, t, c, (sum(n for _, n in blocks), maps, depths), found.mac)
     tail = found.tail
     if not g.held.out:
-        tail += transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
+        tail += g.sharers * transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
+    if g.sharers > 1:
+        tail += moves.first  # the other cores' results are what the first loads wait for: nothing hides them
     met = _meeting(g, chip, found, moves, foot or footprint(g, t, 0)) if c.act_ports == 1 else 0
     together = max(found.mac + moves.late + met, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
@@ -205,19 +207,20 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], ma
     blocks, maps, depths = counts
     pieces = depths * len(kernel_cuts(g, t))
     source_loads, weight_loads = _loads(g, t, blocks, maps, (depths, pieces))
-    weight_loads *= not g.held.weights
+    weight_loads *= g.has_head and not g.held.weights
     source_loads *= not g.held.source
-    source_bytes, source_once = _source_tile(g, t, c)
-    weights = 0 if g.held.weights else weight_bytes(g, t)
-    weights_once = transfer(c, 1, weights).cycles if weights else 0
+    source = _source_tile(g, t, c)
+    weights = transfer(c, 1, 0 if g.held.weights else weight_bytes(g, t))
     stored, others = int(not g.held.out), sum(not g.held.other(k) for k in range(g.others))
     tiles, mid = maps * blocks, mid_size(g, t.rows, t.cols)
-    pixel = t.channels * g.element_bytes
-    outside = tiles * stored * tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, g.out[2] * g.element_bytes).cycles
-    outside += tiles * others * tile_transfer(c, mid, g.mid[1], pixel, g.mid[2] * g.element_bytes).cycles
-    moved = source_loads * source_bytes + weight_loads * weights
-    moved += tiles * t.rows * t.cols * pixel * (stored + others)
-    bus = source_loads * source_once + weight_loads * weights_once + outside
+    pixel, pitch = t.channels * g.element_bytes, (g.pixel_channels or g.out[2]) * g.element_bytes
+    out = tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, pitch)
+    other = tile_transfer(c, mid, g.mid[1], pixel, pitch)
+    every = ((source_loads, source), (weight_loads, weights), (tiles * stored, out), (tiles * others, other))
+    # As many cores as share the stage ask the DRAM for the same at the same time.
+    bus = g.sharers * sum(times * each.cycles for times, each in every)
+    moved = g.sharers * sum(times * each.bursts for times, each in every) * c.dram_burst_bytes
+    source_once, weights_once = (g.sharers * n for n in (source.cycles, weights.cycles * (weight_loads > 0)))
     late = 0
     if pieces == t.slots > 1 and g.has_head:
         # All slots hold what the next tiles still read: what follows is loaded while one piece is multiplied.
@@ -228,11 +231,11 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], ma
     return _Traffic(bus, moved, first, late, source_loads * source_once, weight_loads * weights_once)
 
 
-def _source_tile(g: Geometry, t: Tiling, c: Timing) -> tuple[int, int]:
-    """Return the bytes of a tile of the source and the cycles of its transfer; padding moves nothing."""
+def _source_tile(g: Geometry, t: Tiling, c: Timing) -> Transfer:
+    """Return the transfer of a tile of the source; padding moves nothing."""
     rows, cols = (min(size, extent) for size, extent in zip(source_size(g, t), g.source[:2], strict=True))
     pixel = source_pixel(g, source_channels(g, t))
-    return rows * cols * pixel, tile_transfer(c, (rows, cols), g.source[1], pixel, g.pitch(g.source[2])).cycles
+    return tile_transfer(c, (rows, cols), g.source[1], pixel, g.pitch(g.source[2]))
 
 
 def source_pixel(g: Geometry, channels: int) -> int:

@@ -85,6 +85,7 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
         kernel_rows=min(t.kernel_rows, g.conv[0].kernel) if deep else None,
         order="weights" if t.weights_outer else "map",
         slots=t.slots,
+        split=t.split if schedule.chip.cores > 1 else None,  # type: ignore[arg-type]
         hold=region in schedule.residency.places and (plan.part is None or region not in plan.part.bands),
         hold_weights=k in schedule.pins.places if _shared(schedule, plan) else None,
         abreast=k in schedule.pairs,

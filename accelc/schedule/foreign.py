@@ -17,7 +17,7 @@ from accelc.schedule.mapping import Mapping as ByHand
 from accelc.schedule.mapping import Pin, near, read_mapping
 from accelc.schedule.nest import Loop, Nest, extents, longest_inner, pin_of
 from accelc.schedule.options import Tables
-from accelc.schedule.pinned import broken, grouped
+from accelc.schedule.pinned import broken
 from accelc.schedule.search import table_bytes
 from accelc.schedule.stages import MAC_OPS, cut_behind, prepare
 from accelc.schedule.tiling import tilings
@@ -54,7 +54,7 @@ class Foreign:
         alone = whole.pool is not None or whole.whole_channels
         part = cut_behind(machine, stage, [0])[0] if alone else stage
         g = geometry_of(machine, part, views, chip)
-        if grouped(g):
+        if g.grouped:
             raise MappingError("the groups of a grouped convolution are packed to fill the array, which no file says")
         pin = self._read(layer, g, chip, Tables(*table_bytes(machine, part)))
         return Pin(cut=True).over(pin) if alone else pin

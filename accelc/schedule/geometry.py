@@ -64,6 +64,11 @@ class Held:
     gaps: bool = False
     weights: bool = False
 
+    @property
+    def anything(self) -> bool:
+        """Return whether a map or weights stay on chip."""
+        return self.source or self.out or self.weights or any(self.others)
+
     def other(self, index: int) -> bool:
         """Return whether the second operand of the stage's elementwise step number `index` is held."""
         return index < len(self.others) and self.others[index]
@@ -75,6 +80,8 @@ class Geometry:
 
     Groups of a convolution are packed so that each fills the array as far as it can: `groups` packed groups of
     `group_in` input and `group_out` output channels. `parts` weight tensors of int8 add up to the real weights.
+    A core's share of a stage (see `split`) has `sharers` of its kind beside it; of channels, `pixel_channels` tells
+    how many its pixels hold in DRAM.
     """
 
     has_head: bool
@@ -101,6 +108,18 @@ class Geometry:
     element_bytes: int = 1  # of an activation and of a weight
     private_out: bool = True  # a step before the last writes where the output's tile is made
     held: Held = Held()
+    sharers: int = 1
+    pixel_channels: int = 0  # 0: those of `out`
+
+    @property
+    def own_channels(self) -> bool:
+        """Return whether each output channel is made of the input channel of its number."""
+        return self.depthwise or not self.has_head
+
+    @property
+    def grouped(self) -> bool:
+        """Return whether output channels are made group by group."""
+        return self.groups > 1 and not self.own_channels
 
     @property
     def taps(self) -> int:

@@ -12,6 +12,7 @@ from accelc.chip import Chip
 from accelc.schedule.cost import Cost, Engines, cost_of, engines_of
 from accelc.schedule.geometry import Geometry, Held
 from accelc.schedule.mapping import FREE, Pin
+from accelc.schedule.split import shared, splits
 from accelc.schedule.store import Row, key_of, store_of
 from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
 
@@ -104,19 +105,23 @@ def _searched(
     wgt_room: int | None,
     pin: Pin,
 ) -> Choices:
-    chip, rank, core = box.chip, OBJECTIVES[objective], _core(g)
-    known = _known(core, box)
-    priced = [
-        (on_chip_bytes(foot, g, chip), t, cost_of(g, t, chip, known.engines(t), foot))
-        for t, foot in tilings(g, chip, tables.room, dataflows, wgt_room, pin)
-    ]
-    return _front(priced, rank)
+    priced: list[tuple[int, Tiling, Cost]] = []
+    for split, count in splits(g, box.chip):
+        share = shared(g, split, count)
+        if not pin.allows(split, share.out[0], share.mid[2]):
+            continue
+        known = _known(_core(share), box)
+        for t, foot in tilings(share, box.chip, tables.room, dataflows, wgt_room, pin):
+            cost = cost_of(share, t, box.chip, known.engines(t), foot)
+            made = t if count == 1 else replace(t, split=split, shares=count)
+            priced.append((on_chip_bytes(foot, share, box.chip), made, cost))
+    return _front(priced, OBJECTIVES[objective])
 
 
 def _core(g: Geometry) -> Geometry:
     """Return a geometry with only so much held as matters to the array and the vector unit."""
     held = Held(source=g.held.source, whole_pixel=g.held.whole_pixel or not g.held.source, gaps=g.held.gaps)
-    return replace(g, held=held)
+    return replace(g, held=held, sharers=1, pixel_channels=0)
 
 
 class _Known:

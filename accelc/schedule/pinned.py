@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from accelc.chip import Chip
 from accelc.errors import MappingError
 from accelc.graph import Graph
-from accelc.schedule.geometry import GRANULE, Geometry
+from accelc.schedule.geometry import GRANULE, Geometry, Held
 from accelc.schedule.mapping import FREE, Mapping, Pin, near, toml_value
+from accelc.schedule.split import NO_SPLIT, splits
 from accelc.schedule.stages import Stage
 
 SAYING_NO = ("hold", "hold_weights", "abreast", "cut")  # keys whose `false` is true of any layer
@@ -82,8 +83,17 @@ def broken(pin: Pin, g: Geometry, chip: Chip) -> Iterator[tuple[str, str]]:
     yield from _broken_depth(pin, g)
     if pin.dataflow is not None and pin.dataflow not in chip.array.dataflows:
         yield "dataflow", f"chip '{chip.name}' offers {', '.join(chip.array.dataflows)}"
+    if pin.split is not None and pin.split not in (ways := dict(splits(replace(g, held=Held()), chip))):
+        yield "split", _no_split(ways, chip)
     if pin.slots == 1 and not g.one_output:
         yield "slots", "its steps need two slots of the output; 2 would work"
+
+
+def _no_split(ways: Iterable[str], chip: Chip) -> str:
+    """Return why a stage cannot be shared out in some way."""
+    if chip.cores == 1:
+        return f"chip '{chip.name}' has one core"
+    return f"{', '.join(map(toml_value, ways))} would work"
 
 
 def _broken_channels(pin: Pin, g: Geometry) -> Iterator[tuple[str, str]]:
@@ -91,7 +101,7 @@ def _broken_channels(pin: Pin, g: Geometry) -> Iterator[tuple[str, str]]:
         return
     if g.whole_channels and pin.channels != g.mid[2]:
         yield "channels", f"a step over all channels needs the {g.mid[2]} of them in one tile"
-    if grouped(g) and pin.channels > g.group_out and pin.channels % g.group_out:
+    if g.grouped and pin.channels > g.group_out and pin.channels % g.group_out:
         yield "channels", f"several groups at a time take a multiple of the {g.group_out} channels of a group"
 
 
@@ -114,11 +124,6 @@ def cuts_depth(g: Geometry) -> bool:
     return g.has_head and not g.depthwise
 
 
-def grouped(g: Geometry) -> bool:
-    """Return whether blocks of output channels are made of groups."""
-    return cuts_depth(g) and g.groups > 1
-
-
 def fitted(pin: Pin, g: Geometry, chip: Chip) -> Pin:
     """Return a default as a stage can follow it: extents cut to those there are, what has no meaning left out."""
     if pin == FREE:
@@ -126,7 +131,7 @@ def fitted(pin: Pin, g: Geometry, chip: Chip) -> Pin:
     most = {"rows": g.out[0], "cols": g.out[1], "channels": g.mid[2], "depth": g.group_in}
     most["kernel_rows"] = g.conv[0].kernel
     pin = replace(pin, **{key: min(getattr(pin, key), most[key]) for key in most if getattr(pin, key) is not None})
-    if grouped(g) and pin.channels is not None and pin.channels > g.group_out:
+    if g.grouped and pin.channels is not None and pin.channels > g.group_out:
         pin = replace(pin, channels=pin.channels // g.group_out * g.group_out)
     return replace(pin, **{key: None for key, _ in broken(pin, g, chip)})
 
@@ -144,6 +149,10 @@ def check_names(mapping: Mapping, graph: Graph, stages: Sequence[Stage]) -> None
         asked = [key for key, value in pin.given().items() if value or key not in SAYING_NO]
         if kind != "tile" and asked:
             raise mapping.error(name, f"{asked[0]}: {_KINDS[kind]} ({known[name].op}) has no mapping to pin")
+        held = [key for key in ("hold", "hold_weights", "abreast") if getattr(pin, key)]
+        if held and pin.split not in (None, NO_SPLIT):
+            raise mapping.error(name, f"{held[0]} = true: what one core holds or does in turn is not shared out; "
+                                      f"split = \"{pin.split}\" without it would work")
 
 
 def check_residency(mapping: Mapping, residency: bool) -> None:

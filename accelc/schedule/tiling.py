@@ -24,6 +24,7 @@ class Tiling:
 
     `weights_outer` keeps a block of weights while the map passes; otherwise a tile of the map stays while weights
     pass. `dataflow` is the operand that stays in the PEs, `kernel_rows` the kernel's rows that a weight tile holds.
+    `split` says how the result is shared out over `shares` cores (see `split`); the tiles are those of each.
     """
 
     rows: int
@@ -34,6 +35,8 @@ class Tiling:
     dataflow: str = "ws"
     kernel_rows: int = WHOLE_KERNEL
     slots: int = 2
+    split: str = "none"
+    shares: int = 1
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from accelc.errors import IsaError
 from accelc.isa import TABLE, Queue, Word, by_name, decode, encode, from_bytes, make, to_bytes
-from accelc.isa.core import HEADER_LANES, LANE_BITS, LANES, U8, Instruction, Memory, instruction
-from accelc.isa.encoding import OPCODE_BITS, WAIT_PLACE, Words, wait_bits
+from accelc.isa.core import CORE_BITS, HEADER_LANES, LANE_BITS, LANES, U8, Instruction, Memory, instruction
+from accelc.isa.encoding import CORE_PLACE, OPCODE_BITS, WAIT_PLACE, Words, wait_bits
 from accelc.isa.legality import check_rules
 from tests.strategies import words
 
@@ -26,6 +26,7 @@ def owners(made: Instruction) -> dict[tuple[int, int], str]:
     """Return the field that owns each (lane, bit), failing when two do."""
     places = [("opcode", 0, 0, OPCODE_BITS)]
     places += [(f"wait {q.name}", *WAIT_PLACE[q], wait_bits(q)) for q in Queue]
+    places += [("core", *CORE_PLACE, CORE_BITS)] if made.queue.of_core else []
     places += [(f.name, f.lane, f.shift, f.operand.bits) for f in made.fields]
     owner: dict[tuple[int, int], str] = {}
     for name, lane, shift, bits in places:

@@ -85,10 +85,12 @@ def test_text_of_a_tile(golden: Golden) -> None:
                 by_name("mean"), {Queue.MAC: 1, Queue.STORE: 300}, src=0, src_col=32, pixels=49, n=32, dst=0x2000,
                 scale=float(np.float32(0.0037)), zero_src=128, zero_dst=3,
             ),
+            make(by_name("sync")),
+            make(by_name("load_weights"), {Queue.SYNC: 1}, 15, src=0x40, dst=0, bytes=64),
             make(by_name("halt"), {Queue.VECTOR: 1}),
         ]
     )
-    golden("\n".join(disassemble(code, [0, 0, 1, -1], ["conv1", "pool"])))
+    golden("\n".join(disassemble(code, [0, 0, 1, 1, 1, -1], ["conv1", "pool"])))
 
 
 WRONG = [
@@ -109,6 +111,12 @@ WRONG = [
     "halt [wait load=x]",
     "halt [wait load=16777216]",
     "halt [wait host=256]",
+    "halt [wait sync=4096]",
+    "halt@1",
+    "sync@1",
+    conv_line().replace("conv", "conv@16"),
+    conv_line().replace("conv", "conv@two"),
+    conv_line().replace("conv", "conv@"),
     "halt [wait load=1 load=2]",
     "halt [load=1]",
     "halt [wait load=1",

@@ -16,7 +16,13 @@ from accelc.chip import Chip
 from accelc.isa import Queue, Word, decode
 from accelc.program import Program
 
-L, S, M, V, H = Queue
+L, S, M, V, H, Y = Queue
+Lane = tuple[int, Queue]  # a queue of a core; those of all cores have a number past the cores'
+
+
+def lane_of(word: Word, chip: Chip) -> Lane:
+    queue = word.instruction.queue
+    return (word.core if queue in (L, S, M, V) else chip.cores, queue)
 
 
 @dataclass
@@ -98,12 +104,14 @@ class PlainTiming:
     def __init__(self, program: Program, chip: Chip) -> None:
         self.chip, self.words, self.hosts = chip, decode(program.words), program.hosts
         self.dram = PlainDram(chip)
-        self.todo = {q: [i for i, w in enumerate(self.words) if w.instruction.queue is q] for q in Queue}
-        self.running: dict[Queue, Running] = {}
-        self.done: dict[Queue, int] = dict.fromkeys(Queue, 0)
+        self.lanes = [(c, q) for c in range(chip.cores) for q in (L, S, M, V)] + [(chip.cores, H), (chip.cores, Y)]
+        self.todo = {a: [i for i, w in enumerate(self.words) if lane_of(w, chip) == a] for a in self.lanes}
+        self.running: dict[Lane, Running] = {}
+        self.done: dict[Lane, int] = dict.fromkeys(self.lanes, 0)
         n = len(self.words)
         self.start, self.end, self.stolen = [-1] * n, [-1] * n, [0] * n
-        self.last_pass = dict.fromkeys((L, S), -(10**9))
+        self.engines = [a for a in self.lanes if a[1] in (L, S)]
+        self.last_pass = dict.fromkeys(self.engines, -(10**9))
         c = chip.timing
         scratch = chip.buffers.unified
         parts = {"act": chip.buffers.act or scratch, "wgt": chip.buffers.wgt or scratch, "acc": chip.buffers.acc}
@@ -124,23 +132,27 @@ class PlainTiming:
             held |= {(name, b) for b in range(first // size, (end - 1) // size + 1)}
         return held
 
-    def can_start(self, q: Queue) -> bool:
-        if q in self.running or not self.todo[q]:
+    def can_start(self, lane: Lane) -> bool:
+        if lane in self.running or not self.todo[lane]:
             return False
-        word = self.words[self.todo[q][0]]
+        at, (core, q) = self.todo[lane][0], lane
+        word = self.words[at]
         if word.instruction.name == "halt":
-            return all(not self.todo[r] and r not in self.running for r in Queue if r is not H)
-        if any(self.done[r] < count for r, count in word.wait.items()):
+            return all(not self.todo[r] and r not in self.running for r in self.lanes if r != lane)
+        if word.instruction.name == "sync" and any(end < 0 for end in self.end[:at]):
+            return False
+        if any(self.done[word.core if r in (L, S, M, V) else self.chip.cores, r] < n for r, n in word.wait.items()):
             return False
         if q not in (M, V):
             return True
-        return all(self.free_ports(bank) > 0 for bank in self.banks(word))
+        return all(self.free_ports(core, bank) > 0 for bank in self.banks(word))
 
-    def free_ports(self, bank: tuple[str, int]) -> int:
-        return self.buffers[bank[0]].ports - sum(bank in r.banks for r in self.running.values())
+    def free_ports(self, core: int, bank: tuple[str, int]) -> int:
+        held = sum(bank in r.banks for (c, _), r in self.running.items() if c == core)
+        return self.buffers[bank[0]].ports - held
 
-    def begin(self, q: Queue, now: int) -> None:
-        i = self.todo[q].pop(0)
+    def begin(self, lane: Lane, now: int) -> None:
+        i, q = self.todo[lane].pop(0), lane[1]
         word = self.words[i]
         self.start[i] = now
         run = Running(i, now, None)
@@ -148,30 +160,30 @@ class PlainTiming:
             run.bursts, run.total = bursts_of(word, self.chip)
             run.asks = now + self.chip.timing.dma_issue_cycles
             run.range = next(r for r in self.touched(word) if r[0] != "dram")
-        elif q is H:
+        elif q in (H, Y):
             seconds = self.hosts[int(word.operands["index"])].seconds if word.instruction.name == "host" else 0.0
             run.end = now - int(-Fraction(seconds) * Fraction(self.chip.clock_mhz) * 10**6 // 1)
         else:
             made = word.instruction
             cost = made.clauses["cycles"](self.chip.timing, *(word.operands[n] for n in made.operand_names("cycles")))
             run.end, run.banks = now + sum(cost), self.banks(word)
-        self.running[q] = run
+        self.running[lane] = run
 
-    def ask(self, q: Queue, now: int) -> None:
-        run, c = self.running[q], self.chip.timing
+    def ask(self, lane: Lane, now: int) -> None:
+        run, c = self.running[lane], self.chip.timing
         k = len(run.passes)
         over = self.dram.access(run.bursts[k][0], now)
         path = -(-c.dram_burst_bytes // c.dma_bytes_per_cycle)
-        self.last_pass[q] = max(over, self.last_pass[q] + path)
-        run.passes.append(self.last_pass[q])
+        self.last_pass[lane] = max(over, self.last_pass[lane] + path)
+        run.passes.append(self.last_pass[lane])
         if len(run.passes) == len(run.bursts):
-            run.asks, run.end = None, self.last_pass[q]
+            run.asks, run.end = None, self.last_pass[lane]
         else:
             late = run.passes[k + 1 - c.dma_outstanding] if k + 1 >= c.dma_outstanding else 0
             run.asks = max(now + 1, late)
 
-    def steal(self, q: Queue, now: int) -> None:
-        run = self.running[q]
+    def steal(self, lane: Lane, now: int) -> None:
+        run, own = self.running[lane], [(lane[0], M), (lane[0], V)]
         if now not in run.passes:
             return
         name, first, end = run.range
@@ -179,7 +191,7 @@ class PlainTiming:
         place = first + moved * (end - first) // run.total
         buffer = self.buffers[name]
         bank = (name, place // (buffer.bytes // buffer.banks))
-        holders = [self.running[r] for r in (M, V) if r in self.running and bank in self.running[r].banks]
+        holders = [self.running[r] for r in own if r in self.running and bank in self.running[r].banks]
         holders = [h for h in holders if h.start < now]
         if len(holders) >= buffer.ports:
             victim = max(holders, key=lambda h: h.start) if holders[0].start != holders[-1].start else holders[-1]
@@ -190,21 +202,21 @@ class PlainTiming:
 
     def step(self, now: int) -> None:
         """Take the four phases of one cycle; completions and starts repeat while instructions of no length end."""
-        for q in (L, S):
-            if q in self.running:
-                self.steal(q, now)
+        for lane in self.engines:
+            if lane in self.running:
+                self.steal(lane, now)
         while True:
-            for q in [q for q, r in self.running.items() if r.end == now]:
-                self.end[self.running.pop(q).index] = now
-                self.done[q] += 1
-            for q in Queue:
-                if self.can_start(q):
-                    self.begin(q, now)
+            for lane in [a for a, r in self.running.items() if r.end == now]:
+                self.end[self.running.pop(lane).index] = now
+                self.done[lane] += 1
+            for lane in self.lanes:
+                if self.can_start(lane):
+                    self.begin(lane, now)
             if not any(r.end == now for r in self.running.values()):
                 break
-        for q in (L, S):
-            if q in self.running and self.running[q].asks == now:
-                self.ask(q, now)
+        for lane in self.engines:
+            if lane in self.running and self.running[lane].asks == now:
+                self.ask(lane, now)
 
     def run(self) -> PlainTiming:
         now = 0

@@ -182,7 +182,7 @@ def test_layers_are_charged_for_what_ran() -> None:
     # the conv of layer 1 waits for layer 0's load: 16 of issue and 41 of DMA belong to layer 0
     made = program([word("load", bytes=64), word("conv", {L: 1})], layers=[0, 1])
     rows = stalls(made, EDGE, time_program(made, EDGE)).tolist()
-    assert rows == [[0, 0, 0, 41, 0, 16, 0, 0], [1, 62, 32, 0, 0, 0, 0, 0]]
+    assert rows == [[0, 0, 0, 41, 0, 16, 0, 0, 0], [1, 62, 32, 0, 0, 0, 0, 0, 0]]
 
 
 def test_the_generated_clauses_are_those_of_the_table() -> None:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import Queue, Word
-from accelc.sim.stalls import stalls
+from accelc.sim.stalls import stalls, stalls_of_cores
 from accelc.sim.timing import time_program
 from tests.sim.plain_timing import PlainTiming
 from tests.sim.programs import H, L, M, S, V, chip_with, program, word
 
-KINDS = {"load": L, "load_weights": L, "conv": M, "requantize": V, "add": V, "store": S, "host": H}
+KINDS = {"load": L, "load_weights": L, "conv": M, "requantize": V, "add": V, "store": S, "host": H, "sync": Queue.SYNC}
 small = st.integers(1, 4)
+MOST_USED_CORES = 3
 
 
 @st.composite
 def chips(draw: st.DrawFn) -> Chip:
     base = draw(st.sampled_from(("edge", "gemmini")))
+    cores = draw(st.integers(1, MOST_USED_CORES))
     ports = {"ports": draw(st.integers(1, 3)), "banks": draw(st.sampled_from((1, 2, 4)))}
     names = ("act", "wgt", "acc") if base == "edge" else ("unified", "acc")
     refresh = draw(st.sampled_from(((3904.0, 280.0), (120.0, 40.0))))
-    return chip_with(
+    made = chip_with(
         base,
         buffers=dict.fromkeys(names, ports),
         array={"rows": draw(st.sampled_from((2, 16))), "cols": 4},
@@ -38,6 +42,7 @@ def chips(draw: st.DrawFn) -> Chip:
             "refresh_interval_ns": refresh[0], "refresh_ns": refresh[1],
         },
     )  # fmt: skip
+    return made.model_copy(update={"cores": cores})
 
 
 def _word(draw: st.DrawFn, name: str, wait: dict[Queue, int]) -> Word:
@@ -62,24 +67,34 @@ def _word(draw: st.DrawFn, name: str, wait: dict[Queue, int]) -> Word:
         return word(name, wait, pixels=4 * draw(small), n=16, acc_col=16, dst_col=16, **place)
     if name == "add":
         return word(name, wait, pixels=8 * draw(small), n=8, a=30 * draw(near), b=30 * draw(near), dst=30 * draw(near))
-    return word(name, wait, index=draw(st.integers(0, 1)))
+    return word(name, wait, index=draw(st.integers(0, 1))) if name == "host" else word(name, wait)
 
 
 @st.composite
-def word_lists(draw: st.DrawFn) -> list[Word]:
-    count = dict.fromkeys(Queue, 0)
+def word_lists(draw: st.DrawFn, cores: int = 1) -> list[Word]:
+    """Draw words of up to so many cores; waits look back only, so that no deadlock arises."""
+    count = [dict.fromkeys(Queue, 0) for _ in range(cores)]
     words = []
-    for name in draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=14)):
-        # Waits look back only, so that no deadlock arises.
-        wait = {q: draw(st.integers(0, count[q])) for q in Queue if draw(st.booleans())}
-        words.append(_word(draw, name, wait))
-        count[KINDS[name]] += 1
+    for name in draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=14 if cores == 1 else 20)):
+        core = draw(st.integers(0, cores - 1)) if KINDS[name].of_core else 0
+        wait = {q: draw(st.integers(0, count[core][q])) for q in Queue if draw(st.booleans())}
+        words.append(replace(_word(draw, name, wait), core=core))
+        for seen in [count[core]] if KINDS[name].of_core else count:
+            seen[KINDS[name]] += 1
     return [*words, word("halt")] if draw(st.booleans()) else words
 
 
-@given(words=word_lists(), chip=chips())
-@settings(max_examples=300, deadline=None)
-def test_fast_timing_equals_the_plain_model(words: list[Word], chip: Chip) -> None:
+@st.composite
+def systems(draw: st.DrawFn) -> tuple[list[Word], Chip]:
+    """Draw a chip, and words for any of its cores."""
+    chip = draw(chips())
+    return draw(word_lists(chip.cores)), chip
+
+
+@given(system=systems())
+@settings(max_examples=400, deadline=None)
+def test_fast_timing_equals_the_plain_model(system: tuple[list[Word], Chip]) -> None:
+    words, chip = system
     made = program(words, layers=[k % 3 for k in range(len(words))], hosts=(1e-7, 3.3e-8))
     fast, plain = time_program(made, chip), PlainTiming(made, chip).run()
     assert fast.start.tolist() == plain.start
@@ -88,15 +103,20 @@ def test_fast_timing_equals_the_plain_model(words: list[Word], chip: Chip) -> No
     assert (int(fast.row_hits.sum()), int(fast.activates.sum())) == (plain.dram.hits, plain.dram.activates)
 
 
-@given(words=word_lists(), chip=chips())
+@given(system=systems())
 @settings(max_examples=200, deadline=None)
-def test_every_cycle_has_one_layer_and_one_cause(words: list[Word], chip: Chip) -> None:
+def test_every_cycle_has_one_layer_and_one_cause(system: tuple[list[Word], Chip]) -> None:
+    words, chip = system
     made = program(words, layers=[k % 3 - 1 for k in range(len(words))], hosts=(1e-7, 3.3e-8))
     timeline = time_program(made, chip)
     causes = stalls(made, chip, timeline)
     assert int(causes.sum()) == timeline.cycles
     assert (causes >= 0).all()
-    assert int(causes[:, :3].sum()) == int(timeline.parts[timeline.queue == Queue.MAC].sum())
+    for core, own in enumerate(stalls_of_cores(made, chip, timeline)):
+        mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
+        assert int(own.sum()) == timeline.cycles
+        assert (own >= 0).all()
+        assert int(own[:, :3].sum()) == int(timeline.parts[mine].sum())
 
 
 @given(words=word_lists(), chip=chips())
