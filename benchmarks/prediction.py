@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,9 @@ def figures(done: Compiled) -> dict[str, Any]:
     assert done.schedule is not None
     result = run_compiled(done, values=False).result
     stages = [layer for layer in result.layers if layer.stage_cycles]
-    costs = {plan.stage.layers[0].name: plan.cost.cycles for plan in done.schedule.plans if plan.cost is not None}
+    costs = Counter[str]()
+    for plan in done.schedule.plans:
+        costs[plan.stage.layers[0].name] += plan.cost.cycles if plan.cost is not None else 0
     predicted = [(layer.predicted_cycles, layer.stage_cycles) for layer in stages]
     estimated = [(costs[layer.name], layer.stage_cycles) for layer in stages if layer.name in costs]
     return {
@@ -88,7 +91,7 @@ def figures(done: Compiled) -> dict[str, Any]:
         "stages": len(stages),
         "weighted": weighted(predicted),
         "mean": mean(predicted),
-        "estimated": sum(costs.values()),
+        "estimated": costs.total(),
         "estimated_weighted": weighted(estimated),
         "estimated_mean": mean(estimated),
         "missed_by": missed_by(stages),

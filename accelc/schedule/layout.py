@@ -17,8 +17,9 @@ from accelc.schedule.frames import NO_HALO
 from accelc.schedule.geometry import BLOCK, Geometry
 from accelc.schedule.options import Tables
 from accelc.schedule.search import StagePlan, table_bytes
+from accelc.schedule.split import blocks_of, shares
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block, Footprint, Tiling, channel_blocks, footprint, kernel_cuts
+from accelc.schedule.tiling import Block, Footprint, Tiling, footprint, kernel_cuts
 from accelc.schedule.transfer import Transfer, transfer
 from accelc.schedule.views import View, round_up
 from accelc.schedule.work import LOAD, VECTOR, Cell, Range, Work
@@ -212,7 +213,8 @@ class Constants:
                 continue
             offsets = self._offsets[weights] = {}
             self.bytes += round_up(Tables(*table_bytes(plan.graph, entry.stage)).room(t.channels), ALIGN)
-            blocks = channel_blocks(g, t.channels) if g.has_head else []
+            every = [block for share in shares(g, t) for block in blocks_of(g, t.channels, share)]
+            blocks = {block.first: block for block in every}.values() if g.has_head else ()
             for piece in (p for block in blocks for p in pieces_of(g, t, block)):
                 offsets[piece.key] = self.bytes
                 self.bytes += round_up(piece.weight_bytes(g) + piece.param_bytes(g, plan.chip), ALIGN)
@@ -233,15 +235,42 @@ class Machine:
     """What stages share: the buffers, the maps on chip and in DRAM, pinned weights."""
 
     def __init__(self, plan: Schedule) -> None:
-        c = plan.chip.timing
         self.plan, self.work, self.constants = plan, Work(plan.chip), Constants(plan)
-        self.act = Ring(self.work, c.act_bytes)
-        self.wgt = self.act if c.unified else Ring(self.work, c.wgt_bytes)
-        self.acc = Ring(self.work, c.acc_bytes // 4)
+        self._rings = [self._made() for _ in range(plan.chip.cores)]
+        self._active: set[int] = set()  # cores that have worked since they last met
         self.pinned: dict[tuple[int, int, int], dict[Hashable, Cell]] = {}
         self._rows: dict[str, Rows] = {}
         self._held: dict[str, Cell] = {}
         self._filled: set[Hashable] = set()
+
+    def _made(self) -> tuple[Ring, Ring, Ring]:
+        """Return a core's buffers: act, wgt (the same one if they are unified) and acc."""
+        c = self.plan.chip.timing
+        act = Ring(self.work, c.act_bytes)
+        return act, act if c.unified else Ring(self.work, c.wgt_bytes), Ring(self.work, c.acc_bytes // 4)
+
+    @property
+    def act(self) -> Ring:
+        """Return the activation buffer of the core that is written out."""
+        return self._rings[self.work.core][0]
+
+    @property
+    def wgt(self) -> Ring:
+        """Return its weight buffer."""
+        return self._rings[self.work.core][1]
+
+    @property
+    def acc(self) -> Ring:
+        """Return its accumulator buffer."""
+        return self._rings[self.work.core][2]
+
+    def begin_stage(self, cores: int) -> None:
+        """Let the cores meet if a stage that so many share follows work of others than the first alone."""
+        together = self._active | set(range(cores))
+        if self._active and len(together) > 1:
+            self.work.meet()
+            together = set(range(cores))
+        self._active = together
 
     def room(self, index: int) -> tuple[Footprint, int, int]:
         """Return what a stage takes on chip, and the bytes it claims of the activation and the weight buffer."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from accelc.schedule.cost import Cost
 from accelc.schedule.replay import CAUSES, Replay, charge
 from accelc.schedule.unroll import unroll
 
@@ -33,18 +32,8 @@ class Prediction:
         return sum(self.causes.values())
 
 
-def _searched(cost: Cost | None) -> Prediction:
-    """Return what the search reckoned with: cycles beyond the array's wait for the DRAM or the vector unit."""
-    if cost is None:
-        return Prediction()
-    rest = "dma_wait" if cost.dma >= cost.vector else "vector"
-    return Prediction({"array": min(cost.mac, cost.cycles), rest: max(0, cost.cycles - cost.mac)})
-
-
 def predict(plan: Schedule) -> tuple[Prediction, ...]:
-    """Return the prediction of each stage of a schedule, in the order of its plans; on several cores the search's."""
-    if plan.chip.cores > 1:
-        return tuple(_searched(entry.cost) for entry in plan.plans)
+    """Return the prediction of each stage of a schedule, in the order of its plans."""
     work = unroll(plan)
     rows = charge(work, Replay(work).run(), len(plan.plans))
     return tuple(Prediction(dict(zip(CAUSES, map(round, row), strict=True))) for row in rows)

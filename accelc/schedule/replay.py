@@ -11,17 +11,16 @@ from dataclasses import dataclass, field
 
 from accelc.chip import Chip
 from accelc.schedule.transfer import burst_interval, steal_rate
-from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Work
+from accelc.schedule.work import ENGINES, LOAD, MAC, STORE, VECTOR, Work
 
-ENGINES = (LOAD, STORE, MAC, VECTOR)
 SHORT = 1e-6  # cycles; what is left below it is rounding
 NEVER = 1e18
 
 SEEN = 4  # rows of a transfer; later ones open under the data of those before
 MEETINGS = 0.5  # two streams that meet in a bank by chance have half of a row in common, on the mean
 
-CAUSES = ("array", "dma_wait", "bank_conflict", "dependency", "vector")
-ARRAY, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK = range(len(CAUSES))
+CAUSES = ("array", "dma_wait", "bank_conflict", "dependency", "vector", "other_cores")
+ARRAY, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK, OTHER_CORES = range(len(CAUSES))
 
 
 @dataclass
@@ -59,15 +58,22 @@ class _Memory:
         assert wgt is not None
         self.ports = (act.ports, wgt.ports, b.acc.ports)
         self.bank_bytes = (act.bytes // act.banks, wgt.bytes // wgt.banks)
-        self.each = each = burst_interval(c)
+        self.each = burst_interval(c)
         self.steal = (steal_rate(chip), steal_rate(chip, weights=True))
         self.change = c.dram_precharge_cycles + c.dram_activate_cycles
-        # Of its own pace, what a transfer keeps beside another. They meet in a bank, where each closes the other's row.
-        met = c.dram_burst_cycles + MEETINGS * self.change / c.dram_banks
-        self.shared = min(1.0, each / (2 * met))
+        self._burst_cycles = c.dram_burst_cycles
         self.row_bytes, self._banks = c.dram_row_bytes, c.dram_banks
         self._bits = c.dram_banks.bit_length() - 1
         self._open = [-1] * c.dram_banks
+
+    def pace(self, streams: int, *, meet: bool) -> float:
+        """Return what a transfer keeps of its own pace beside others.
+
+        A load and a store meet in a bank, where each closes the other's row. Loads of cores that share a stage follow
+        each other through the same map, or read the same weights.
+        """
+        met = self._burst_cycles + MEETINGS / self._banks * self.change * meet
+        return min(1.0, self.each / (streams * met)) if streams > 1 else 1.0
 
     def bank(self, line: int) -> int:
         """Return the bank in which a line of the DRAM lies (see `accelc.sim.dram`)."""
@@ -96,12 +102,15 @@ class Replay:
         count = len(work.engine)
         self.work, self.memory, self.now = work, _Memory(work.chip), 0.0
         self.times = Times([0.0] * count, [-1.0] * count, [0.0] * count, [-1] * count, [0.0] * count)
-        self.engines = [_Engine([k for k, e in enumerate(work.engine) if e == engine]) for engine in ENGINES]
+        self.engines = [_Engine([]) for _ in range(ENGINES * work.chip.cores)]
+        for k, engine in enumerate(work.engine):
+            self.engines[engine].queue.append(k)
+        self.cores = [self.engines[k : k + ENGINES] for k in range(0, len(self.engines), ENGINES)]
 
     def run(self) -> Times:
         """Take events in order of time until none is left."""
         while True:
-            for engine in ENGINES:
+            for engine in range(len(self.engines)):
                 self._start(engine)
             busy = [e for e in self.engines if e.running >= 0]
             if not busy:
@@ -122,12 +131,13 @@ class Replay:
             if end[need] >= ready:
                 blocker, ready = need, end[need]
         times.ready[entry], times.blocker[entry] = ready, blocker
-        if number >= MAC and self._excluded(entry, self.engines[MAC + VECTOR - number].running):
+        kind, own = number % ENGINES, self.cores[number // ENGINES]
+        if kind >= MAC and self._excluded(entry, own[MAC + VECTOR - kind].running):
             return
         times.start[entry] = self.now
         e.at, e.running, e.rate = e.at + 1, entry, 1.0
         e.latency, e.left = self.work.latency[entry], self.work.duration[entry]
-        if e.left and number < MAC:
+        if e.left and kind < MAC:
             e.latency += self.memory.opening(*self.work.dram[entry], e.left)
 
     def _excluded(self, entry: int, other: int) -> bool:
@@ -139,22 +149,25 @@ class Replay:
 
     def _set_rates(self) -> None:
         """Set how fast each engine works until the next event."""
-        load, store, array, vector = self.engines
-        for e in (load, store):
+        moving = [e for own in self.cores for e in own[:MAC]]
+        for e in moving:
             e.flows = e.running >= 0 and e.latency <= SHORT
-        load.rate = store.rate = self.memory.shared if load.flows and store.flows else 1.0
-        array.rate = vector.rate = 1.0
-        if array.running >= 0 or vector.running >= 0:
-            for e in (load, store):
-                if e.flows:
-                    self._steal(e)
+        loads, stores = (sum(own[kind].flows for own in self.cores) for kind in (LOAD, STORE))
+        rate = self.memory.pace(loads + stores, meet=loads > 0 and stores > 0)
+        for own in self.cores:
+            load, store, array, vector = own
+            load.rate = store.rate = rate
+            array.rate = vector.rate = 1.0
+            if array.running >= 0 or vector.running >= 0:
+                for e in (load, store):
+                    if e.flows:
+                        self._steal(e, array, vector)
 
-    def _steal(self, e: _Engine) -> None:
+    def _steal(self, e: _Engine, array: _Engine, vector: _Engine) -> None:
         """Slow the unit that holds the bank which a transfer's data pass."""
         buffer, low, high = self.work.place[e.running]
         if buffer > 1 or high <= low:
             return
-        array, vector = self.engines[MAC], self.engines[VECTOR]
         a, v = (self.work.banks[u.running][buffer] if u.running >= 0 else 0 for u in (array, vector))
         full = a | v if self.memory.ports[buffer] == 1 else a & v if self.memory.ports[buffer] == 2 else 0
         bank = 1 << int(self._position(e)) // self.memory.bank_bytes[buffer]
@@ -205,29 +218,37 @@ class Replay:
 def charge(work: Work, times: Times, stages: int) -> list[list[float]]:
     """Return the cycles [stages][CAUSES] of a replay, entries weighed by how many they stand for.
 
-    The rule is that of `accelc.sim.stalls`: the array's own cycles, and for its gaps what its next entry waited for.
+    The rule is that of `accelc.sim.stalls`: the array's own cycles, and for its gaps what its next entry waited for; of
+    several cores the mean.
     """
-    charger, low, last = _Charger(work, times, [[0.0] * len(CAUSES) for _ in range(stages)]), 0.0, -1
-    for k, engine in enumerate(work.engine):
-        if last < 0 or times.end[k] >= times.end[last]:
-            last = k
-        if engine == MAC:
-            charger.chain(k, low, times.start[k])
-            charger.add(k, ARRAY, times.end[k] - times.start[k] - times.stolen[k])
-            charger.add(k, BANK_CONFLICT, times.stolen[k])
-            low = times.end[k]
-    if last >= 0:
-        charger.chain(last, low, charger.one(last, low, times.end[last]))
-    return charger.out
+    out = [[0.0] * len(CAUSES) for _ in range(stages)]
+    for core in range(work.chip.cores):
+        _Charger(work, times, out, core).run()
+    return [[cycles / work.chip.cores for cycles in row] for row in out]
 
 
 @dataclass
 class _Charger:
-    """Cycles charged so far."""
+    """Charges every cycle as one core spent it."""
 
     work: Work
     times: Times
     out: list[list[float]]
+    core: int
+
+    def run(self) -> None:
+        """Charge the cycles of all entries."""
+        low, last, own, times = 0.0, -1, ENGINES * self.core + MAC, self.times
+        for k, engine in enumerate(self.work.engine):
+            if last < 0 or times.end[k] >= times.end[last]:
+                last = k
+            if engine == own:
+                self.chain(k, low, times.start[k])
+                self.add(k, ARRAY, times.end[k] - times.start[k] - times.stolen[k])
+                self.add(k, BANK_CONFLICT, times.stolen[k])
+                low = times.end[k]
+        if last >= 0:
+            self.chain(last, low, self.one(last, low, times.end[last]))
 
     def add(self, entry: int, cause: int, cycles: float) -> None:
         """Charge cycles to an entry's stage."""
@@ -247,10 +268,12 @@ class _Charger:
 
     def one(self, entry: int, low: float, high: float) -> float:
         """Charge the cycles after `low` in which an entry runs, which ends at `high`; return where it began."""
-        began, engine = max(low, self.times.start[entry]), self.work.engine[entry]
-        if high <= began or engine == MAC:
+        began, (core, engine) = max(low, self.times.start[entry]), divmod(self.work.engine[entry], ENGINES)
+        if high <= began or (core == self.core and engine == MAC):
             return began
-        if engine == VECTOR:
+        if core != self.core:
+            self.add(entry, OTHER_CORES, high - began)
+        elif engine == VECTOR:
             stolen = min(self.times.stolen[entry], high - began)
             self.add(entry, BANK_CONFLICT, stolen)
             self.add(entry, VECTOR_WORK, high - began - stolen)

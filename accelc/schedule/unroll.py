@@ -19,9 +19,10 @@ from accelc.schedule.cost import piece_cycles, source_pixel
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK
 from accelc.schedule.layout import Machine, Map, Piece, Slots, Span, pieces_of
+from accelc.schedule.split import Share, blocks_of, shares, whole
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block, channel_blocks
+from accelc.schedule.tiling import Block
 from accelc.schedule.transfer import transfer
 from accelc.schedule.vector import vector_cycles
 from accelc.schedule.views import round_up
@@ -89,13 +90,15 @@ class _Use:
 class StageWork:
     """Writes out one stage; a tile at a time, so that two stages may take turns."""
 
-    def __init__(self, machine: Machine, plan: Schedule, index: int, *together: int) -> None:
+    def __init__(
+        self, machine: Machine, plan: Schedule, index: int, *together: int, share: Share | None = None
+    ) -> None:
         entry = plan.plans[index]
         assert entry.geometry is not None
         assert entry.tiling is not None
         self.m, self.work, self.plan, self.index = machine, machine.work, plan, index
         self.stage, self.g, self.t = entry.stage, entry.geometry, entry.tiling
-        self.chip, self.c = plan.chip, plan.chip.timing
+        self.chip, self.c, self.share = plan.chip, plan.chip.timing, share or whole(self.g)
         self._claim(machine.floors(index, *together))
         self.part = part = entry.part or WHOLE
         self.source = machine.map_of(self.stage.source, part, part.source)
@@ -137,8 +140,9 @@ class StageWork:
 
     def order(self) -> list[tuple[Block, float, Tile]]:
         """Return the tiles that are written out, and how many of the stage's blocks each one's block stands for."""
-        found, (height, width, _), t = channel_blocks(self.g, self.t.channels), self.g.out, self.t
-        counts = [self.g.batch, -(-height // t.rows), -(-width // t.cols)]
+        t, (first, end), (top, bottom) = self.t, self.share.images, self.share.rows
+        found = blocks_of(self.g, t.channels, self.share)
+        counts = [end - first, -(-(bottom - top) // t.rows), -(-self.g.out[1] // t.cols)]
         pieces = sum(1 for _ in pieces_of(self.g, t, found[0])) if self.g.has_head else 1
         if t.weights_outer:
             blocks, *kept = _kept([len(found), *counts], pieces)
@@ -152,9 +156,10 @@ class StageWork:
         return [(block, weight, tile) for tile in tiles for block, weight in chosen]
 
     def _tile(self, image: int, band: int, column: int, weight: float) -> Tile:
-        (height, width, _), t = self.g.out, self.t
-        top, left = band * t.rows, column * t.cols
-        return Tile(image, (top, min(top + t.rows, height)), (left, min(left + t.cols, width)), weight)
+        t, (first, end) = self.t, self.share.rows
+        top, left = first + band * t.rows, column * t.cols
+        rows, cols = (top, min(top + t.rows, end)), (left, min(left + t.cols, self.g.out[1]))
+        return Tile(self.share.images[0] + image, rows, cols, weight)
 
     def rows_read(self, tile: Tile) -> int:
         """Return how many rows of the source, from the first, a tile and those before it read."""
@@ -323,10 +328,7 @@ def unroll(plan: Schedule) -> Work:
         if index in plan.pairs:
             _abreast(machine, plan, index)
         elif plan.plans[index].tiling is not None:
-            stage = StageWork(machine, plan, index)
-            stage.begin()
-            for turn in stage.order():
-                stage.write(*turn)
+            _tiles(machine, plan, index)
         elif plan.plans[index].stage.kind == "copy":
             _copy(machine, plan, index)
         else:
@@ -335,9 +337,25 @@ def unroll(plan: Schedule) -> Work:
     return machine.work
 
 
+def _tiles(machine: Machine, plan: Schedule, index: int) -> None:
+    """Write out a tile stage, core after core."""
+    g, t = plan.plans[index].geometry, plan.plans[index].tiling
+    assert g is not None
+    assert t is not None
+    machine.begin_stage(t.shares)
+    for machine.work.core, share in enumerate(shares(g, t)):
+        machine.work.now = (index, 1.0)
+        stage = StageWork(machine, plan, index, share=share)
+        stage.begin()
+        for turn in stage.order():
+            stage.write(*turn)
+    machine.work.core = 0
+
+
 def _abreast(machine: Machine, plan: Schedule, index: int) -> None:
     """Write out two stages whose tiles take turns, as `lower.pair` emits them."""
     first, second = plan.plans[index : index + 2]
+    machine.begin_stage(1)
     machine.make_room(index, index + 1)
     a, b = StageWork(machine, plan, index, index + 1), StageWork(machine, plan, index + 1, index)
     a.begin()
@@ -355,6 +373,7 @@ def _abreast(machine: Machine, plan: Schedule, index: int) -> None:
 
 def _copy(machine: Machine, plan: Schedule, index: int) -> None:
     """Write out a layer that moves bytes as one load of its inputs and one store of its result."""
+    machine.begin_stage(1)
     stage, c = plan.plans[index].stage, plan.chip.timing
     cell = Cell(Space.ACT, 0, 0)
     for name in {n for n in stage.layers[0].inputs if n in plan.views}:
@@ -370,6 +389,7 @@ def _copy(machine: Machine, plan: Schedule, index: int) -> None:
 
 def _barrier(machine: Machine, plan: Schedule, index: int) -> None:
     """Write out a stream or a host call as what waits for all before it; its cycles are its instruction's."""
+    machine.begin_stage(1)
     work = machine.work
     made = work.compute(VECTOR, 0, [], [], range(len(work.engine)))
     for name in plan.plans[index].stage.layers[-1].outputs:

@@ -15,6 +15,7 @@ from accelc.isa import Space
 from accelc.schedule.transfer import Transfer
 
 LOAD, STORE, MAC, VECTOR = range(4)
+ENGINES = 4  # of a core
 NO_BANKS = (0, 0, 0)
 
 Span = tuple[int, int]
@@ -85,6 +86,9 @@ class Work:
     place: list[tuple[int, int, int]] = field(default_factory=list)
     dram: list[Span] = field(default_factory=list)
     now: tuple[int, float] = (0, 1.0)  # the stage and the weight of what is recorded next
+    core: int = 0  # whose engines that is for: number ENGINES * core + engine
+    _met: list[int] = field(default_factory=list)  # the newest entries when the cores last met
+    _apart: set[int] = field(default_factory=set)  # engines that have not waited for them yet
 
     def __post_init__(self) -> None:
         c = self.chip.timing
@@ -118,24 +122,33 @@ class Work:
             cell.written = k
         return k
 
+    def meet(self) -> None:
+        """Let what follows, on every core, wait for all before it."""
+        self._met = self.newest(range(len(self.engine)))
+        self._apart = set(range(ENGINES * self.chip.cores))
+
     def newest(self, entries: Iterable[int]) -> list[int]:
         """Return of some entries the newest of each engine: it works in order, so that one stands for all before it."""
-        found = [-1] * 4
+        found = [-1] * (ENGINES * self.chip.cores)
         for k in entries:
             if k >= 0 and found[self.engine[k]] < k:
                 found[self.engine[k]] = k
         return [k for k in found if k >= 0]
 
     def _add(self, engine: int, latency: int, cycles: int, needs: Iterable[int], banks: tuple[int, int, int]) -> int:
+        number = ENGINES * self.core + engine
+        if number in self._apart:
+            self._apart.discard(number)
+            needs = [*needs, *self._met]
         self.latency.append(latency)
         self.duration.append(cycles)
-        self.needs.append(tuple(k for k in self.newest(needs) if self.engine[k] != engine))
+        self.needs.append(tuple(k for k in self.newest(needs) if self.engine[k] != number))
         self.stage.append(self.now[0])
         self.weight.append(self.now[1])
         self.banks.append(banks)
         self.place.append((0, 0, 0))
         self.dram.append((0, 0))
-        self.engine.append(engine)
+        self.engine.append(number)
         return len(self.engine) - 1
 
     def _buffer(self, space: Space) -> int:
