@@ -53,13 +53,13 @@ def result_of(
         lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
         lower_bound_binds=str(program.notes.get("lower_bound_binds", "")),
         lower_bound_dram_bytes=int(program.notes.get("lower_bound_dram_bytes", 0)),
+        lower_bound_energy_j=float(program.notes.get("lower_bound_energy_j", 0.0)),
         stalls=_by_cause(causes.sum(axis=0)),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
         layers=tuple(
-            _layer(layer, prices, causes[k], counts[k], _host_seconds(program, layer), rows[k])
-            for k, layer in enumerate(program.layers)
+            _layer(program, k, prices, causes, counts[k], rows[k]) for k in range(len(program.layers))
         ),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
@@ -79,10 +79,12 @@ def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
 
 
 def _layer(
-    layer: LayerInfo, prices: Prices, causes: Ints, counts: Ints, host_seconds: float, activity: Ints | None
+    program: Program, k: int, prices: Prices, all_causes: Ints, counts: Ints, activity: Ints | None
 ) -> LayerResult:
-    cycles, chip = int(causes.sum()), prices.chip
-    energy = prices.energy(counts, cycles, host_seconds, activity)
+    layer, causes, chip = program.layers[k], all_causes[k], prices.chip
+    cycles = int(causes.sum())
+    energy = prices.energy(counts, cycles, _host_seconds(program, layer), activity)
+    stage = all_causes[[n for n, other in enumerate(program.layers) if other.stage == layer.stage]].sum(axis=0)
     return LayerResult(
         name=layer.name,
         op=layer.op,
@@ -95,6 +97,11 @@ def _layer(
         utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
         lower_bound_cycles=layer.lower_bound_cycles,
         predicted_cycles=layer.predicted_cycles,
+        predicted=layer.predicted,
+        stage=layer.stage,
+        stage_stalls=_by_cause(stage) if layer.predicted and layer.stage >= 0 else {},
+        lower_bound_dram_bytes=layer.lower_bound_dram_bytes,
+        lower_bound_energy_j=layer.lower_bound_energy_j,
         dataflow=layer.dataflow,
         tile=layer.tile,
         events=_named(counts),

@@ -112,7 +112,7 @@ def _searched(
             continue
         known = _known(_core(share), box)
         for t, foot in tilings(share, box.chip, tables.room, dataflows, wgt_room, pin):
-            cost = cost_of(share, t, box.chip, known.engines(t))
+            cost = cost_of(share, t, box.chip, known.engines(t), foot)
             made = t if count == 1 else replace(t, split=split, shares=count)
             priced.append((on_chip_bytes(foot, share, box.chip), made, cost))
     return _front(priced, OBJECTIVES[objective])

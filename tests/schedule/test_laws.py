@@ -98,9 +98,10 @@ def test_the_bound_of_a_chain_by_hand() -> None:
     y = net.conv(net.input(1, 16, 64, 64), 128, pads=(1, 1, 1, 1))
     graph = net.graph(net.fc(net.layer("reshape", (y,), (1, 524_288), net.tensors[y].quant), 32))
     plan = schedule(graph, EDGE)
-    arrays = [bound.array for bound in bounds_of(plan.graph, EDGE).values()]
+    bounds = bounds_of(plan.graph, plan.views, EDGE, plan.plans, {})
+    arrays = [bound.array for bound in bounds.values()]
     assert arrays == [5 * 4 * 4096, (16384 - 1) * 32 + 1]
-    bound = network_bound(plan.graph, plan.views, EDGE, plan.graph.layers, {})
+    bound = network_bound(plan.views, EDGE, plan.graph.layers, bounds)
     assert bound.binds == "array and weights"
     assert bound.cycles == arrays[0] + ((16 << 20) - (512 << 10)) // 64 * 5
     assert bound.dram_bytes == (16 << 20) + 16 * 9 * 128 + 16 * 64 * 64 + 32
