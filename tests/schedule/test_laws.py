@@ -91,8 +91,8 @@ def test_the_bound_of_a_chain_by_hand() -> None:
     """A convolution of many pixels, then a matrix product whose 16 MiB of weights wait for it.
 
     16 -> 128 channels, 3 x 3, 64 x 64 pixels: 3 * 2 * 4 passes of 4,096 cycles. 524,288 -> 32 outputs: 16,384 passes of
-    32 cycles, less the last one's load. Its weights cross the bus at 64 bytes in 5 cycles; when the convolution ends, no
-    more than the 512 KiB of the buffer are there.
+    32 cycles, less the last one's load. Its weights cross the bus at 64 bytes in 5 cycles; when the convolution ends,
+    no more than the 512 KiB of the buffer are there.
     """
     net = Net(0)
     y = net.conv(net.input(1, 16, 64, 64), 128, pads=(1, 1, 1, 1))
