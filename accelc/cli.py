@@ -51,7 +51,7 @@ Activations = Annotated[Literal["uint8", "int8"], typer.Option(help="Of a float 
 Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option(help="How ranges are chosen.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]
-Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedule minimizes.")]
+Objective = Annotated[Literal["latency", "energy", "edp", "dram"], typer.Option(help="What the schedule minimizes.")]
 Residency = Annotated[
     bool, typer.Option("--residency/--no-residency", help="Keep maps and shared weights on chip between layers.")
 ]

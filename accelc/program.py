@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from accelc.isa.encoding import Words, decode_rows
 
-VERSION = 3  # 2: addresses of act and wgt have 28 bits; 3: streams
+VERSION = 4  # 2: addresses of act and wgt have 28 bits; 3: streams; 4: predictions by cause, bounds of DRAM, energy
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,10 @@ class Port:
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """What reports say of a layer: names, work asked for, the schedule chosen and the lower bound on its cycles."""
+    """What reports say of a layer: names, work asked for, the schedule chosen, what it is predicted and bound to take.
+
+    Layers of one `stage` share their tiles. Predicted cycles, in all and by cause, stand at the first of them.
+    """
 
     name: str
     op: str
@@ -71,6 +74,10 @@ class LayerInfo:
     tile: Mapping[str, int]
     lower_bound_cycles: int
     predicted_cycles: int
+    predicted: Mapping[str, int] = field(default_factory=dict)
+    lower_bound_dram_bytes: int = 0
+    lower_bound_energy_j: float = 0.0
+    stage: int = -1
 
 
 @dataclass(frozen=True)

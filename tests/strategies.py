@@ -94,6 +94,10 @@ def _layers() -> st.SearchStrategy[LayerInfo]:
         tile=st.dictionaries(st.sampled_from(["rows", "n", "depth"]), count),
         lower_bound_cycles=count,
         predicted_cycles=count,
+        predicted=st.dictionaries(st.sampled_from(["array", "dma_wait", "vector"]), count),
+        lower_bound_dram_bytes=count,
+        lower_bound_energy_j=st.floats(0, 1),
+        stage=st.integers(-1, 5),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from accelc.comparison import charts
+from accelc.comparison import certificate, charts
 from accelc.comparison.charts import Bar, Look, Point
 from accelc.comparison.model import BEST, ChipFacts, Comparison, RunRow
 from accelc.comparison.svg import pattern_definitions, swatch
@@ -56,6 +56,8 @@ def render(comparison: Comparison) -> str:
         energy_keys=_part_keys(comparison, "energy"),
         stalls=_stacks(comparison, "stalls", "cycles"),
         stall_keys=_part_keys(comparison, "stalls"),
+        sheets=[certificate.sheet_of(run) for run in comparison.runs],
+        sheet_keys=[Key(swatch(look), name) for name, look in certificate.looks().items()],
     )
 
 

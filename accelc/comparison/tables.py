@@ -91,7 +91,8 @@ def _run_words(run: RunRow) -> tuple[Cell, ...]:
 def _runs(comparison: Comparison) -> Table:
     columns = _columns(
         "model|chip|dataflow|check",
-        "latency|cycles|x lower bound|energy|EDP (J s)|utilization|DRAM read|DRAM written|MACs per DRAM byte",
+        "latency|cycles|x lower bound|predicted|energy|x least energy|EDP (J s)|utilization|DRAM read|DRAM written"
+        "|x least DRAM|MACs per DRAM byte",
     )
     return Table("runs", "Every run", columns, tuple(Row(_run_cells(run)) for run in comparison.runs))
 
@@ -103,14 +104,22 @@ def _run_cells(run: RunRow) -> tuple[Cell, ...]:
         words(_check_text(run)),
         _seconds(r.seconds),
         number(r.cycles),
-        number(r.cycles / r.lower_bound_cycles if r.lower_bound_cycles else 0.0),
+        _over(r.cycles, r.lower_bound_cycles),
+        number(r.predicted_cycles),
         _joules(r.energy_j),
+        _over(r.energy_j, r.lower_bound_energy_j),
         number(run.edp_js, f"{run.edp_js:.3e}"),
         _share(r.utilization),
         _bytes(r.dram_read_bytes),
         _bytes(r.dram_write_bytes),
+        _over(run.dram_bytes, r.lower_bound_dram_bytes),
         number(r.macs / run.dram_bytes if run.dram_bytes else 0.0),
     )
+
+
+def _over(ours: float, bound: float) -> Cell:
+    """Return how many times a lower bound a figure is, 0 without one."""
+    return number(ours / bound if bound else 0.0)
 
 
 def _check_text(run: RunRow) -> str:
@@ -215,7 +224,8 @@ def _why(comparison: Comparison, winner: Winner, loss: Loss) -> str:
 def _layers(comparison: Comparison) -> Table:
     columns = (
         *_columns("model|chip|run|layer|op|dataflow", ""), ("bound by", False),
-        *_columns("tile", "latency|cycles|x lower bound|utilization|energy|DRAM|MACs")
+        *_columns("tile|missed by", "latency|cycles|x lower bound|predicted for its stage|cycles of its stage"
+        "|utilization|energy|x least energy|DRAM|x least DRAM|MACs")
     )  # fmt: skip
     rows = tuple(
         Row(cells, {"model": run.model, "chip": run.chip, "run": run.dataflow_text})
@@ -229,11 +239,12 @@ def _layer_cells(run: RunRow) -> Iterator[tuple[Cell, ...]]:
     for row in run.layers:
         layer = row.layer
         tile = " ".join(f"{name} {size}" for name, size in layer.tile.items())
-        texts = (layer.name, layer.op, layer.dataflow, layer.bound_by, tile)
+        texts = (layer.name, layer.op, layer.dataflow, layer.bound_by, tile, layer.missed_by)
         yield (
             *_run_words(run), *map(words, texts), _seconds(row.seconds), number(layer.cycles),
-            number(layer.cycles / layer.lower_bound_cycles if layer.lower_bound_cycles else 0.0),
-            _share(layer.utilization), _joules(layer.energy_j), _bytes(layer.dram_bytes), number(layer.macs),
+            _over(layer.cycles, layer.lower_bound_cycles), number(layer.predicted_cycles), number(layer.stage_cycles),
+            _share(layer.utilization), _joules(layer.energy_j), _over(layer.energy_j, layer.lower_bound_energy_j),
+            _bytes(layer.dram_bytes), _over(layer.dram_bytes, layer.lower_bound_dram_bytes), number(layer.macs),
         )  # fmt: skip
 
 

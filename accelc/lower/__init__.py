@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from accelc.chip import Chip
 from accelc.graph import JOIN_OPS, Graph, Layer, macs
 from accelc.isa import Queue, Word, by_name, encode
+from accelc.isa import events as ev
 from accelc.lower.copies import lower_copy
 from accelc.lower.emitter import ALIGN, Emitter
 from accelc.lower.pair import lower_pair
@@ -21,7 +22,8 @@ from accelc.lower.tile import TileStage
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCall
 from accelc.schedule import Schedule, StagePlan
-from accelc.schedule.bounds import layer_bound, network_bound
+from accelc.schedule.bounds import Bound, Fixed, bounds_of, network_bound
+from accelc.schedule.prediction import predict
 from accelc.schedule.split import shares
 from accelc.schedule.views import round_up
 
@@ -99,8 +101,9 @@ def _program(
     emitter, graph = places.emitter, plan.graph
     base = round_up(emitter.constants.bytes, ALIGN) - ACTIVATIONS
     order = list({layer.name: layer for entry in plan.plans for layer in entry.stage.layers}.values())
-    streams = _stream_cycles(plan, emitter)
-    bound = network_bound(graph, plan.views, plan.chip, order, streams)
+    streams, chip = _fixed(plan, emitter), plan.chip
+    bounds = bounds_of(graph, plan.views, chip, plan.plans, streams)
+    bound, host_j = network_bound(plan.views, chip, order, bounds), _host_joules(chip, hosts)
     ports = {name: _moved(port_of(places, name), base) for name in (*graph.inputs, *written)}
     return Program(
         name=graph.name,
@@ -111,7 +114,7 @@ def _program(
         dram_bytes=base + ACTIVATIONS + round_up(plan.placement.bytes, ALIGN) + ALIGN,
         inputs=tuple(_external(ports[name], graph) for name in graph.inputs),
         outputs=tuple(_external(ports[name], graph) for name in graph.outputs),
-        layers=tuple(_layer_infos(plan, streams)),
+        layers=tuple(_layer_infos(plan, bounds, host_j)),
         layer_of=np.array(emitter.layer_of, np.int32),
         regions=tuple(_regions(plan, places, ports, written)),
         hosts=tuple(_moved_call(call, base) for call in hosts),
@@ -120,6 +123,7 @@ def _program(
             "lower_bound_cycles": bound.cycles,
             "lower_bound_dram_bytes": bound.dram_bytes,
             "lower_bound_binds": bound.binds,
+            "lower_bound_energy_j": bound.energy_j + sum(host_j.values()),
             "activation_bytes": plan.placement.bytes,
             "peak_live_bytes": plan.placement.peak_live_bytes,
             "activation_bytes_proved": plan.placement.proved,
@@ -127,15 +131,27 @@ def _program(
     )
 
 
-def _stream_cycles(plan: Schedule, emitter: Emitter) -> dict[str, int]:
-    """Return the cycles of the layers that stream."""
-    made, found = by_name("stream"), Counter[str]()
-    names, cycles = made.operand_names("cycles"), made.clauses["cycles"]
+def _fixed(plan: Schedule, emitter: Emitter) -> dict[str, Fixed]:
+    """Return what the layers that stream take."""
+    made, found = by_name("stream"), dict[str, Fixed]()
+    timed, counted = made.operand_names("cycles"), made.operand_names("events")
     for word, layer in zip(emitter.words, emitter.layer_of, strict=True):
         if word.opcode == made.opcode:
-            taken = cycles(emitter.chip.timing, **{n: word.operands[n] for n in names})
-            found[plan.graph.layers[layer].name] += int(taken[0])
-    return dict(found)
+            name, o, events = plan.graph.layers[layer].name, word.operands, np.zeros(len(ev.NAMES), np.int64)
+            cycles = int(made.clauses["cycles"](emitter.chip.timing, **{n: o[n] for n in timed})[0])
+            made.clauses["events"](events, emitter.chip.timing, **{n: o[n] for n in counted})
+            before = found.get(name, Fixed(0, 0, np.zeros_like(events)))
+            moved = int(events[ev.DRAM_READ_BYTES] + events[ev.DRAM_WRITE_BYTES])
+            found[name] = Fixed(before.cycles + cycles, before.dram_bytes + moved, before.events + events)
+    return found
+
+
+def _host_joules(chip: Chip, hosts: list[HostCall]) -> dict[str, float]:
+    """Return the energy of the host by layer: how long it works is stated, so it has no other bound."""
+    found: dict[str, float] = {}
+    for call in hosts:
+        found[call.name] = found.get(call.name, 0.0) + chip.host.power_w * call.seconds
+    return found
 
 
 def _relocate(words: list[Word], base: int) -> list[Word]:
@@ -189,15 +205,33 @@ def _regions(plan: Schedule, places: Places, ports: Mapping[str, Port], written:
     return found
 
 
-def _layer_infos(plan: Schedule, streams: Mapping[str, int]) -> list[LayerInfo]:
+def _layer_infos(plan: Schedule, bounds: Mapping[str, Bound], host_j: Mapping[str, float]) -> Iterator[LayerInfo]:
     chosen = {layer.name: entry for entry in plan.plans for layer in entry.stage.layers}
-    predicted = Counter(streams)
-    for entry in plan.plans:
-        predicted[entry.stage.layers[0].name] += entry.cost.cycles if entry.cost is not None else 0
-    return [_layer_info(plan, layer, chosen.get(layer.name), predicted[layer.name]) for layer in plan.graph.layers]
+    openers = {entry.stage.layers[0].name: k for k, entry in reversed([*enumerate(plan.plans)])}
+    stages = {layer.name: openers[entry.stage.layers[0].name] for entry in plan.plans for layer in entry.stage.layers}
+    predicted = _predicted(plan)
+    predicted |= {name: {"vector": bound.stream} for name, bound in bounds.items() if bound.stream}
+    for layer in plan.graph.layers:
+        made = _layer_info(plan, layer, chosen.get(layer.name), predicted.get(layer.name, {}))
+        bound = bounds[layer.name]
+        yield replace(
+            made,
+            stage=stages.get(layer.name, -1),
+            lower_bound_cycles=bound.array,
+            lower_bound_dram_bytes=bound.dram_bytes,
+            lower_bound_energy_j=bound.energy_pj * 1e-12 + host_j.get(layer.name, 0.0),
+        )
 
 
-def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted: int) -> LayerInfo:
+def _predicted(plan: Schedule) -> dict[str, Mapping[str, int]]:
+    """Return the predicted cycles by cause of each stage, all its stripes together, under the layer that opens it."""
+    found: dict[str, Counter[str]] = {}
+    for entry, expected in zip(plan.plans, predict(plan), strict=True):
+        found.setdefault(entry.stage.layers[0].name, Counter()).update(expected.causes)
+    return {name: dict(causes) for name, causes in found.items() if causes.total()}
+
+
+def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted: Mapping[str, int]) -> LayerInfo:
     tiling = entry.tiling if entry is not None else None
     tile = (
         {}
@@ -217,8 +251,9 @@ def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted
         macs=macs(plan.graph, layer),
         dataflow=tiling.dataflow if tiling is not None and entry is not None and entry.stage.head is layer else "",
         tile=tile,
-        lower_bound_cycles=layer_bound(plan.graph, layer, plan.chip),
-        predicted_cycles=predicted,
+        lower_bound_cycles=0,
+        predicted_cycles=sum(predicted.values()),
+        predicted=predicted,
     )
 
 

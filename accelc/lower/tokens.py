@@ -136,7 +136,7 @@ class TokenTracker:
             raise ScheduleError(f"the cores meet more than {MOST_SYNCS} times; a chip of one core would work")
 
     def begin_stage(self) -> None:
-        """Note that a stage begins: what several cores do of it is apart, though ranges of strided bytes may overlap."""
+        """Note that a stage begins: what cores do of it is apart, though ranges of strided bytes may overlap."""
         self._before = list(self.counts)
 
     def met(self, cores: Iterable[int]) -> bool:

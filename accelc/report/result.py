@@ -39,7 +39,8 @@ class ActivityFigures:
 class LayerResult:
     """One layer of a run; `stalls` splits its cycles by cause and sums to them, `dram_bytes` are read plus written.
 
-    `predicted_cycles` are those the scheduler expected of the stage that the layer opens, with all layers of it.
+    `predicted_cycles` are those expected of the stage that the layer opens, with all layers of it, `predicted` the same
+    by cause, and `stage_stalls` what that stage took. Layers of one `stage` share their tiles.
     """
 
     name: str
@@ -58,11 +59,38 @@ class LayerResult:
     energy_by_component: Mapping[str, float] = field(default_factory=dict)
     activity: ActivityFigures | None = None
     predicted_cycles: int = 0
+    predicted: Mapping[str, int] = field(default_factory=dict)
+    stage: int = -1
+    stage_stalls: Mapping[str, int] = field(default_factory=dict)
+    lower_bound_dram_bytes: int = 0
+    lower_bound_energy_j: float = 0.0
+
+    @property
+    def stage_cycles(self) -> int:
+        """Return the cycles of the stage that the layer opens, 0 if it opens none."""
+        return sum(self.stage_stalls.values())
+
+    @property
+    def missed_by(self) -> str:
+        """Return the cause by which the stage took most more, or less, than predicted; none without a prediction."""
+        return missed_cause(self.predicted, self.stage_stalls) if self.predicted else ""
 
     @property
     def bound_by(self) -> str:
         """Return the cause that took the most cycles; a layer whose work lies in others' shadow takes none."""
         return max(self.stalls, key=lambda cause: self.stalls[cause]) if self.cycles else "hidden"
+
+
+ARRAY_CAUSES = ("compute", "fill_drain", "weight_load")  # what a prediction calls the array's
+
+
+def missed_cause(predicted: Mapping[str, int], stalls: Mapping[str, int]) -> str:
+    """Return the cause whose cycles differ most between a prediction and a run, "exact" if none differs."""
+    real = {cause: cycles for cause, cycles in stalls.items() if cause not in ARRAY_CAUSES}
+    real["array"] = sum(stalls.get(cause, 0) for cause in ARRAY_CAUSES)
+    gaps = {cause: abs(real.get(cause, 0) - predicted.get(cause, 0)) for cause in {**real, **predicted}}
+    cause = max(gaps, key=lambda name: gaps[name])
+    return cause if gaps[cause] else "exact"
 
 
 @dataclass(frozen=True)
@@ -166,10 +194,20 @@ class Result:
     lower_bound_binds: str = ""
     lower_bound_dram_bytes: int = 0
     cores: tuple[CoreResult, ...] = ()
+    lower_bound_energy_j: float = 0.0
+
+    @property
+    def predicted(self) -> Mapping[str, int]:
+        """Return the predicted cycles by cause, all stages together."""
+        found: dict[str, int] = {}
+        for layer in self.layers:
+            for cause, cycles in layer.predicted.items():
+                found[cause] = found.get(cause, 0) + cycles
+        return found
 
     @property
     def predicted_cycles(self) -> int:
-        """Return the cycles the scheduler expected, all stages together."""
+        """Return the cycles expected, all stages together."""
         return sum(layer.predicted_cycles for layer in self.layers)
 
     @property
@@ -203,7 +241,9 @@ class Result:
             "lower_bound_cycles": self.lower_bound_cycles,
             "lower_bound_binds": self.lower_bound_binds,
             "lower_bound_dram_bytes": self.lower_bound_dram_bytes,
+            "lower_bound_energy_j": self.lower_bound_energy_j,
             "predicted_cycles": self.predicted_cycles,
+            "predicted": dict(self.predicted),
             "stalls": dict(self.stalls),
             "cores": [asdict(core) for core in self.cores],
             "dram_bytes": {"read": self.dram_read_bytes, "write": self.dram_write_bytes},
@@ -221,7 +261,8 @@ class Result:
 
 
 def _layer_json(layer: LayerResult) -> dict[str, Any]:
-    return asdict(layer) | {"bound_by": layer.bound_by, "activity": _activity_json(layer.activity)}
+    words = {"bound_by": layer.bound_by, "missed_by": layer.missed_by, "stage_cycles": layer.stage_cycles}
+    return asdict(layer) | words | {"activity": _activity_json(layer.activity)}
 
 
 def _activity_json(activity: ActivityFigures | None) -> dict[str, Any] | None:

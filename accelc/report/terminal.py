@@ -71,13 +71,22 @@ _COLUMNS = (
     _Column("op", lambda _, x: x.op, 4, "left"),
     _Column("cycles", lambda _, x: f"{x.cycles:,}", 0),
     _Column("share", lambda r, x: percent(x.cycles, r.cycles), 5),
-    _Column("x bound", lambda _, x: figures(x.cycles / x.lower_bound_cycles) if x.lower_bound_cycles else "", 6),
+    _Column("x bound", lambda _, x: _times(x.cycles, x.lower_bound_cycles), 6),
     _Column("utilization", lambda _, x: percent(x.utilization, 1) if x.macs else "", 2),
     _Column("bound by", lambda _, x: x.bound_by, 1, "left"),
     _Column("DRAM", lambda _, x: byte_text(x.dram_bytes), 3),
     _Column("energy", lambda _, x: quantity(x.energy_j, "J"), 2),
     _Column("dataflow", lambda _, x: x.dataflow, 7, "left"),
+    _Column("x DRAM bound", lambda _, x: _times(x.dram_bytes, x.lower_bound_dram_bytes), 9),
+    _Column("x energy bound", lambda _, x: _times(x.energy_j, x.lower_bound_energy_j), 9),
+    _Column("predicted", lambda _, x: _signed(x.predicted_cycles, x.stage_cycles) if x.stage_cycles else "", 8),
+    _Column("missed by", lambda _, x: x.missed_by, 8, "left"),
 )
+
+
+def _times(ours: float, bound: float) -> str:
+    """Return how many times a bound a figure is, nothing where there is none."""
+    return figures(ours / bound) if bound else ""
 
 
 def _fit(result: Result, width: int) -> tuple[list[_Column], int]:
@@ -112,7 +121,7 @@ def _facts(r: Result) -> Iterator[tuple[str, Text | str]]:
     yield "latency", f"{quantity(r.seconds, 's')} ({r.cycles:,} cycles), {figures(rate)} frames/s"
     yield "lower bound", _bound_text(r)
     if r.predicted_cycles:
-        yield "prediction", f"{r.predicted_cycles:,} cycles by the scheduler, {_signed(r.predicted_cycles, r.cycles)}"
+        yield "prediction", _prediction_text(r)
     peak = 2 * r.peak_macs_per_cycle * r.clock_hz
     achieved = 2 * r.macs / r.seconds if r.seconds else 0.0
     yield "throughput", f"{quantity(achieved, 'OPS')} of {quantity(peak, 'OPS')} peak"
@@ -147,13 +156,31 @@ def _dataflow_text(r: Result) -> str:
 
 
 def _bound_text(r: Result) -> str:
-    """Return the bounds of cycles and DRAM bytes, and how far the run is above them."""
+    """Return the bounds of cycles, DRAM bytes and energy, and how far the run is above them."""
     binds = f" ({r.lower_bound_binds})" if r.lower_bound_binds else ""
     text = f"{r.lower_bound_cycles:,} cycles{binds}; the run takes {_over_bound(r)} of it"
-    if not r.lower_bound_dram_bytes:
+    if r.lower_bound_dram_bytes:
+        moved = (r.dram_read_bytes + r.dram_write_bytes) / r.lower_bound_dram_bytes
+        text += f"; {byte_text(r.lower_bound_dram_bytes)} of DRAM traffic, of which it moves {moved:.3f} times"
+    if r.lower_bound_energy_j:
+        spent = r.energy_j / r.lower_bound_energy_j
+        text += f"; {quantity(r.lower_bound_energy_j, 'J')}, of which it spends {spent:.3f} times"
+    return text
+
+
+def _prediction_text(r: Result) -> str:
+    """Return the predicted cycles, how far they are from the run's, and how far those of a stage are on the mean."""
+    gaps = [(abs(x.predicted_cycles - x.stage_cycles), x.stage_cycles, x.missed_by) for x in r.layers if x.stage_cycles]
+    whole = sum(cycles for _, cycles, _ in gaps)
+    text = f"{r.predicted_cycles:,} cycles, {_signed(r.predicted_cycles, r.cycles)} of the run"
+    if not whole:
         return text
-    moved = (r.dram_read_bytes + r.dram_write_bytes) / r.lower_bound_dram_bytes
-    return f"{text}; {byte_text(r.lower_bound_dram_bytes)} of DRAM traffic, of which it moves {moved:.3f} times"
+    missed: dict[str, int] = {}
+    for gap, _, cause in gaps:
+        missed[cause] = missed.get(cause, 0) + gap
+    worst = max(missed, key=lambda cause: missed[cause])
+    text += f"; its stages are off by {percent(sum(missed.values()), whole)}"
+    return f"{text}, most by {worst.replace('_', ' ')}" if missed[worst] else text
 
 
 def _signed(ours: int, real: int) -> str:

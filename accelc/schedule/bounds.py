@@ -1,4 +1,4 @@
-"""Lower bounds: cycles and DRAM bytes that no schedule of the mapping space can beat.
+"""Lower bounds: cycles, DRAM bytes and energy that no schedule of the mapping space can beat.
 
 The derivation is in docs/bounds.md. A schedule of the space runs the layers with multiply-accumulates in the network's
 order on the one array, its vector work on the one vector unit, and fetches each weight at least once. Of several cores
@@ -11,28 +11,51 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from accelc.chip import Chip
-from accelc.graph import TABLE_OPS, Graph, Layer, macs, nhwc
-from accelc.isa import by_name
+from accelc.graph import Graph, Layer, nhwc
+from accelc.schedule.compulsory import Moved, compulsory, needed_pixels
+from accelc.schedule.energy_bound import EnergyBound
 from accelc.schedule.plain import is_plain
+from accelc.schedule.search import StagePlan
+from accelc.schedule.stages import GLOBAL_OPS, MAC_OPS, WINDOW_OPS
+from accelc.schedule.vector import vector_cycles
 from accelc.schedule.views import View
 
 
 @dataclass(frozen=True)
+class Fixed:
+    """What has one mapping only: the cycles, DRAM bytes and events [events.NAMES] of a layer's streams."""
+
+    cycles: int
+    dram_bytes: int
+    events: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Bound:
-    """What a layer must take: cycles of the array, cycles of the vector unit, bytes of weights from DRAM."""
+    """What a layer must take: cycles of the array, of the vector unit and of streams, DRAM bytes, energy.
+
+    `weight_bytes` are those of the DRAM bytes that are weights. The energy counts no time but that of the array.
+    """
 
     array: int
     vector: int
+    stream: int
     weight_bytes: int
+    dram_bytes: int
+    energy_pj: float
 
 
 @dataclass(frozen=True)
 class NetworkBound:
-    """What the network must take, and which of the resources it is that binds."""
+    """What the network must take, and which of the resources it is that binds its cycles."""
 
     cycles: int
     dram_bytes: int
+    energy_j: float
     binds: str
 
 
@@ -43,22 +66,34 @@ def layer_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
     whole of inputs times kernel and outputs, each as long as the dataflow makes it, under the best dataflow offered.
     Several cores do no less together, and are taken to share it evenly.
     """
-    work = macs(graph, layer)
-    peak = math.ceil(work / (chip.array.rows * chip.array.cols))
-    if not work or layer.attrs.get("group", 1) > 1:
-        return peak // chip.cores
-    weights = graph.tensors[layer.inputs[1]].shape
+    if layer.op not in MAC_OPS:
+        return 0
+    weights, pixels = graph.tensors[layer.inputs[1]].shape, needed_pixels(graph, layer)
     n, depth = weights[0], math.prod(weights[1:])
-    pixels = work // (n * depth)
-    passes = min(_pass_bound(chip, dataflow, pixels, depth, n) for dataflow in chip.array.dataflows)
+    peak = math.ceil(pixels * n * depth / (chip.array.rows * chip.array.cols))
+    if layer.attrs.get("group", 1) > 1:
+        return peak // chip.cores
+    runs = _runs(graph, layer, chip)
+    passes = min(_pass_bound(chip, dataflow, pixels, (runs, depth // runs), n) for dataflow in chip.array.dataflows)
     return max(peak, passes) // chip.cores
 
 
-def _pass_bound(chip: Chip, dataflow: str, pixels: int, depth: int, n: int) -> int:
-    """Return the cycles of the fewest passes of a dataflow; a weight tile takes a cycle a row to load."""
-    rows, blocks = chip.array.rows, -(-n // chip.array.cols)
+def _runs(graph: Graph, layer: Layer, chip: Chip) -> int:
+    """Return into how many runs the inputs of one output fall, of which no pass of the array takes more than one."""
+    weights, source = (graph.tensors[name].shape for name in (layer.inputs[1], layer.inputs[0]))
+    whole = len(weights) == 2 or weights[2:] == source[2:]  # the map may be read as one vector
+    return 1 if whole or chip.array.spans_taps else weights[2]
+
+
+def _pass_bound(chip: Chip, dataflow: str, pixels: int, inputs: tuple[int, int], n: int) -> int:
+    """Return the cycles of the fewest passes of a dataflow over so many runs of so many inputs.
+
+    A weight tile takes a cycle a row to load.
+    """
+    (runs, each), rows, blocks = inputs, chip.array.rows, -(-n // chip.array.cols)
+    depth = runs * each
     if dataflow == "ws":
-        return (-(-depth // rows) * blocks - 1) * max(pixels, rows) + pixels
+        return (runs * -(-each // rows) * blocks - 1) * max(pixels, rows) + pixels
     if dataflow == "os":
         return -(-pixels // rows) * blocks * depth
     return 0
@@ -74,71 +109,57 @@ def vector_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
 
 def _vector_work(graph: Graph, layer: Layer, chip: Chip) -> int:
     result = graph.tensors[layer.outputs[0]]
-    if is_plain(result) and layer.op not in ("conv", "fc"):
-        return 0  # streams, which the caller knows
-    n, h, w, c = nhwc(result.shape)
-    wide = "16" if chip.array.operand_bits == 16 else ""
-    pixels = {"pixels": n * h * w, "n": c}
-    if layer.op in ("conv", "fc"):
-        return _clause("drain" if result.dtype == "int32" else f"requantize{wide}", chip, pixels)
-    if layer.op in ("max_pool", "avg_pool"):
-        kernel = dict(zip(("kernel_y", "kernel_x"), layer.attrs["kernel"], strict=True))
-        return _clause(f"{layer.op}{wide}", chip, {"rows": n * h, "cols": w, "n": c, **kernel})
-    if layer.op == "softmax":
-        return _clause(f"softmax{wide}", chip, pixels)
-    if layer.op == "lrn":
-        size = layer.attrs["size"]
-        return _clause(f"lrn{wide}", chip, {**pixels, "before": (size - 1) // 2, "after": size // 2})
-    if layer.op in ("global_avg_pool", "global_max_pool"):
-        _, rows, cols, _ = nhwc(graph.tensors[layer.inputs[0]].shape)
-        return n * rows * cols * -(-c // chip.timing.vector_lanes)
-    if layer.op in (*TABLE_OPS, "add", "sub", "mul"):
-        return _clause(f"add{wide}", chip, pixels)
-    return 0
+    if is_plain(result) and layer.op not in MAC_OPS:
+        return 0  # a stream
+    channels = nhwc(result.shape)[3]
+    window = layer.attrs["kernel"] if layer.op in WINDOW_OPS else (1, 1)
+    if layer.op in GLOBAL_OPS:
+        window = nhwc(graph.tensors[layer.inputs[0]].shape)[1:3]
+    raw = result.dtype == "int32"
+    cycles, latency = vector_cycles(chip, layer, needed_pixels(graph, layer), channels, window, raw=raw)
+    return cycles - latency
 
 
-def _clause(name: str, chip: Chip, operands: Mapping[str, int]) -> int:
-    made = by_name(name)
-    cycles: int = made.clauses["cycles"](chip.timing, **{n: operands[n] for n in made.operand_names("cycles")})[0]
-    return cycles
+def bounds_of(
+    graph: Graph, views: Mapping[str, View], chip: Chip, plans: Sequence[StagePlan], fixed: Mapping[str, Fixed]
+) -> dict[str, Bound]:
+    """Return the bound of each layer of a network; `fixed` are the layers that stream."""
+    moved, energy = compulsory(graph, views, chip, plans), EnergyBound(chip)
+    return {
+        layer.name: _bound(graph, layer, chip, moved[layer.name], fixed.get(layer.name), energy)
+        for layer in graph.layers
+    }
 
 
-def weight_bytes_of(graph: Graph, layer: Layer) -> int:
-    """Return the bytes of a layer's weights as they are stored, without padding."""
-    if layer.op not in ("conv", "fc"):
-        return 0
-    tensor = graph.tensors[layer.inputs[1]]
-    return tensor.elements * (2 if tensor.dtype == "int16" else 1)
-
-
-def bounds_of(graph: Graph, chip: Chip) -> dict[str, Bound]:
-    """Return the bound of each layer; weights that several layers share count where they are read first."""
-    found, seen = {}, set()
-    for layer in graph.layers:
-        fresh = layer.op in ("conv", "fc") and layer.inputs[1] not in seen
-        seen |= set(layer.inputs[1:2])
-        weights = weight_bytes_of(graph, layer) if fresh else 0
-        found[layer.name] = Bound(layer_bound(graph, layer, chip), vector_bound(graph, layer, chip), weights)
-    return found
+def _bound(
+    graph: Graph, layer: Layer, chip: Chip, moved: Moved, fixed: Fixed | None, energy: EnergyBound
+) -> Bound:
+    array, vector = layer_bound(graph, layer, chip), vector_bound(graph, layer, chip)
+    least = energy.layer(graph, layer, moved) + energy.passing(array)
+    if fixed is None:
+        return Bound(array, vector, 0, moved.weights, moved.bytes, least)
+    spent = energy.events(fixed.events.astype(np.float64))
+    return Bound(array, vector, fixed.cycles, moved.weights, moved.bytes + fixed.dram_bytes, least + spent)
 
 
 def network_bound(
-    graph: Graph, views: Mapping[str, View], chip: Chip, order: Sequence[Layer], streams: Mapping[str, int]
+    views: Mapping[str, View], chip: Chip, order: Sequence[Layer], bounds: Mapping[str, Bound]
 ) -> NetworkBound:
-    """Return the bound of the network whose layers run in some order; `streams` are the cycles of those that stream."""
-    by_name, c = bounds_of(graph, chip), chip.timing
-    layers = [by_name[layer.name] for layer in order]
-    outside = sum(_payload(views[name]) for name in dict.fromkeys((*graph.inputs, *graph.outputs)))
-    moved = sum(b.weight_bytes for b in layers) + outside
+    """Return the bound of the network whose layers, of these bounds, run in some order."""
+    c, energy = chip.timing, EnergyBound(chip)
+    layers = [bounds[layer.name] for layer in order]
+    moved = sum(b.dram_bytes for b in layers)
     cycles = {
         "array": sum(b.array for b in layers),
-        "vector": sum(b.vector for b in layers) + sum(streams.values()),
+        "vector": sum(b.vector + b.stream for b in layers),
         "dram": moved // c.dram_burst_bytes * c.dram_burst_cycles,
         "array and weights": _in_order(layers, chip) if chip.cores == 1 else 0,
-        "streams in turn": _in_turn(views, order, by_name, streams),
+        "streams in turn": _in_turn(views, order, bounds),
     }
     binds = max(cycles, key=lambda name: cycles[name])
-    return NetworkBound(cycles[binds], moved, binds)
+    # The layers' energy counts the time of the array; the whole network takes longer.
+    rest = energy.passing(cycles[binds] - cycles["array"])
+    return NetworkBound(cycles[binds], moved, (sum(b.energy_pj for b in layers) + rest) * 1e-12, binds)
 
 
 def _in_order(layers: Sequence[Bound], chip: Chip) -> int:
@@ -163,7 +184,7 @@ def _in_order(layers: Sequence[Bound], chip: Chip) -> int:
 
 
 def _in_turn(
-    views: Mapping[str, View], order: Sequence[Layer], bounds: Mapping[str, Bound], streams: Mapping[str, int]
+    views: Mapping[str, View], order: Sequence[Layer], bounds: Mapping[str, Bound]
 ) -> int:
     """Return the cycles of the streams and of what lies between them: a recurrence does one after the other.
 
@@ -173,15 +194,11 @@ def _in_turn(
     fresh: set[str] = set()  # regions that hold what follows from the last stream
     for layer in order:
         regions = {views[name].region for name in (*layer.inputs, *layer.outputs) if name in views}
-        if layer.name in streams:
-            ends, after = ends + after + streams[layer.name], 0
+        bound = bounds[layer.name]
+        if bound.stream:
+            ends, after = ends + after + bound.stream, 0
             fresh = {views[name].region for name in layer.outputs}
         elif fresh & regions:
             fresh |= {views[name].region for name in layer.outputs}
-            after += max(bounds[layer.name].array, bounds[layer.name].vector)
+            after += max(bound.array, bound.vector)
     return ends + after
-
-
-def _payload(view: View) -> int:
-    n, h, w, c = view.extents
-    return n * h * w * c * view.element_bytes

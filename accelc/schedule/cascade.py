@@ -15,7 +15,7 @@ from itertools import pairwise
 from accelc.errors import MappingError
 from accelc.graph import ELEMENTWISE
 from accelc.isa import by_name
-from accelc.schedule.cost import Cost, cost_of, transfer_cycles
+from accelc.schedule.cost import Cost, cost_of
 from accelc.schedule.frames import MOST_HALO, Frame, other_names, same_map
 from accelc.schedule.geometry import Geometry
 from accelc.schedule.holding import Holding
@@ -26,6 +26,7 @@ from accelc.schedule.search import StagePlan, table_bytes
 from accelc.schedule.stages import GLOBAL_OPS
 from accelc.schedule.stripes import Band, Link, Part, Rows, bands_of, cut_rows, ends_of, reach
 from accelc.schedule.tiling import SLACK, Tiling, weight_bytes
+from accelc.schedule.transfer import transfer
 from accelc.schedule.views import round_up
 
 LONGEST = 10  # stages of a run
@@ -197,7 +198,7 @@ class _Run:
         cost = sum(self.of.weigh(plan.cost) for plan in parts if plan.cost is not None)
         c = self.of.chip.timing
         for _, size in pins.values():
-            cycles = transfer_cycles(c, 1, size)
+            cycles = transfer(c, 1, size).cycles
             cost += self.of.weigh(Cost(0, 0, 0, cycles, size))
         return Cascade(self.first, self.last, tuple(parts), frames, places, floor, pins, wgt_floor, cost)
 

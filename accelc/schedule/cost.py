@@ -14,14 +14,18 @@ from accelc.isa.dataflow import CODES
 from accelc.schedule.geometry import BLOCK, Geometry
 from accelc.schedule.tiling import (
     Block,
+    Footprint,
     Tiling,
     channel_blocks,
+    footprint,
     kernel_cuts,
     mid_size,
+    on_chip_bytes,
     source_channels,
     source_size,
     weight_bytes,
 )
+from accelc.schedule.transfer import Transfer, steal_rate, transfer
 from accelc.schedule.views import round_up
 
 _CONV = by_name("conv").clauses["cycles"]
@@ -50,23 +54,6 @@ class Cost:
         return self.cycles + self.start
 
 
-# Of the cycles that closing a row and opening the next take, the share that other banks' data do not hide: a figure of
-# this model alone, from the timing of ResNet-50's first stages, where 12 to 14 of 36 cycles a row stay.
-ROW_SHARE = 3 / 8
-
-
-def transfer_cycles(c: Timing, runs: int, run_bytes: int, step: int = 0) -> int:
-    """Return the bus cycles of `runs` contiguous runs, `step` bytes apart, and the latency of one transfer."""
-    # Runs start at multiples of what divides their step and a burst; the mean number of bursts that one then meets.
-    size = c.dram_burst_bytes
-    grain = math.gcd(step, size) if runs > 1 else size
-    bursts = -(-runs * ((-(-run_bytes // grain) - 1) * grain + size) // size)
-    row, change = c.dram_row_bytes, c.dram_precharge_cycles + c.dram_activate_cycles
-    opened = runs * -(-run_bytes // row) if step >= row else -(-((runs - 1) * step + run_bytes) // row)
-    latency = c.dma_issue_cycles + change + c.dram_access_cycles
-    return bursts * c.dram_burst_cycles + latency + int(opened * change * ROW_SHARE)
-
-
 def dataflow_code(chip: Chip, dataflow: str) -> int:
     """Return the instruction's code of a dataflow on the chip's array."""
     return CODES[chip.array.organization, dataflow]
@@ -74,21 +61,23 @@ def dataflow_code(chip: Chip, dataflow: str) -> int:
 
 def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int) -> int:
     """Return the array cycles of one tile of one block over one cut of the depth."""
-    c = chip.timing
-    rows, cols = pixels
-    kx = g.conv[1].kernel
+    heights = Counter(end - first for first, end in kernel_cuts(g, t))
+    return sum(n * piece_cycles(g, t, chip, pixels, block, depth, height) for height, n in heights.items())
+
+
+def piece_cycles(
+    g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int, height: int
+) -> int:
+    """Return the array cycles of one tile of one block over one cut of the depth and `height` rows of the kernel."""
+    c, (rows, cols), kx = chip.timing, pixels, g.conv[1].kernel
     steps = g.conv[0].stride, g.conv[1].stride, g.conv[0].dilation, g.conv[1].dilation
     code = dataflow_code(chip, t.dataflow)
     if g.depthwise:
-        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, g.conv[0].kernel, kx, *steps[2:], block.count, code))
+        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, height, kx, *steps[2:], block.count, code))
     n = round_up(block.count // block.groups, BLOCK)
-    merged = merges_taps(g, block, depth)
-    taps_x, deep = (1, kx * g.lanes(depth)) if merged else (kx, g.lanes(depth))
-    heights = Counter(end - first for first, end in kernel_cuts(g, t))
-    return g.parts * sum(
-        times * sum(_CONV(c, *steps[:2], rows, cols, height, taps_x, deep, *steps[2:], n, code, block.groups))
-        for height, times in heights.items()
-    )
+    lanes = g.lanes(depth // block.groups)
+    taps_x, deep = (1, kx * g.lanes(depth)) if merges_taps(g, block, depth) else (kx, lanes)
+    return g.parts * sum(_CONV(c, *steps[:2], rows, cols, height, taps_x, deep, *steps[2:], n, code, block.groups))
 
 
 def merges_taps(g: Geometry, block: Block, depth: int) -> bool:
@@ -118,14 +107,16 @@ def engines_of(g: Geometry, t: Tiling, chip: Chip) -> Engines:
         for (rows, row_times), (cols, col_times) in product(_counts(g.out[0], t.rows), _counts(g.out[1], t.cols)):
             maps = times * row_times * col_times * g.batch
             mid = mid_size(g, rows, cols)
-            vector += maps * _vector_cycles(g, c, mid, (rows, cols), count)
+            vector += maps * tile_vector_cycles(g, c, mid, (rows, cols), count)
             if g.has_head:
                 mac += maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in depths_of(block))
-    return Engines(mac, vector, _vector_cycles(g, c, mid_size(g, t.rows, t.cols), (t.rows, t.cols), count))
+    return Engines(mac, vector, tile_vector_cycles(g, c, mid_size(g, t.rows, t.cols), (t.rows, t.cols), count))
 
 
-def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) -> Cost:
-    """Return the predicted cost of a stage under a tiling; `engines` saves working them out again."""
+def cost_of(
+    g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None, foot: Footprint | None = None
+) -> Cost:
+    """Return the predicted cost of a stage under a tiling; `engines` and `foot` save working them out again."""
     c, found = chip.timing, engines or engines_of(g, t, chip)
     blocks = block_counts(g, t.channels)
     (count, groups, depth), _ = blocks[-1]
@@ -134,12 +125,27 @@ def cost_of(g: Geometry, t: Tiling, chip: Chip, engines: Engines | None = None) 
     moves = _traffic(g, t, c, (sum(n for _, n in blocks), maps, depths), found.mac)
     tail = found.tail
     if not g.held.out:
-        tail += g.sharers * transfer_cycles(c, t.rows, t.cols * t.channels * g.element_bytes)
+        tail += g.sharers * transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
     if g.sharers > 1:
         tail += moves.first  # the other cores' results are what the first loads wait for: nothing hides them
-    together = max(found.mac + moves.late, found.vector, moves.bus)
+    met = _meeting(g, chip, found, moves, foot or footprint(g, t, 0)) if c.act_ports == 1 else 0
+    together = max(found.mac + moves.late + met, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
+
+
+def _meeting(g: Geometry, chip: Chip, engines: Engines, moves: _Traffic, f: Footprint) -> int:
+    """Return the cycles that the array loses where banks have one port, to the vector unit and to passing data.
+
+    Two neighboring slots have half a bank in common, on the mean, or lie in one if they are smaller than that.
+    """
+    c = chip.timing
+    bank, wgt_bank = c.act_bytes // c.act_banks, c.wgt_bytes // c.wgt_banks
+    lost = engines.vector * min(1.0, 2 * bank / max(1, on_chip_bytes(f, g, chip)))
+    lost += moves.source_bus * steal_rate(chip) * min(1.0, bank / max(1, 2 * f.source))
+    if c.wgt_ports == 1:
+        lost += moves.weight_bus * steal_rate(chip, weights=True) * min(1.0, wgt_bank / max(1, 2 * f.weights))
+    return int(lost)
 
 
 Counts = list[tuple[int, int]]
@@ -170,7 +176,7 @@ def _depth_counts(g: Geometry, t: Tiling) -> Callable[[Block], Counts]:
     return counts
 
 
-def _vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
+def tile_vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
     """Return the vector unit's cycles for one tile; rows that do not adjoin take an instruction each."""
     lanes, mid_pixels, out_pixels = -(-channels // c.vector_lanes), math.prod(mid), math.prod(out)
     total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
@@ -183,70 +189,80 @@ def _vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int,
 
 @dataclass(frozen=True)
 class _Traffic:
-    """What a stage moves: bus cycles, bytes, cycles of the first loads, and those that find no place ahead of time."""
+    """What a stage moves: bus cycles, bytes, cycles of the first loads, and those that find no place ahead of time.
+
+    Of the bus cycles, `weight_bus` are those of weights, `source_bus` those of the source.
+    """
 
     bus: int
     moved: int
     first: int
     late: int
+    source_bus: int
+    weight_bus: int
 
 
 def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], mac: int) -> _Traffic:
     """Return the traffic of (blocks, maps, depths); a tile already in a slot is not loaded again."""
     blocks, maps, depths = counts
-    source_loads, weight_loads = _loads(g, t, blocks, maps, depths)
     pieces = depths * len(kernel_cuts(g, t))
-    weight_loads *= 0 if g.held.weights else pieces // depths
+    source_loads, weight_loads = _loads(g, t, blocks, maps, (depths, pieces))
+    weight_loads *= g.has_head and not g.held.weights
     source_loads *= not g.held.source
-    # As many cores as share the stage ask the DRAM for the same at the same time.
-    source_bytes, source_once = (g.sharers * n for n in _source_tile(g, t, c))
-    weights = 0 if g.held.weights else g.sharers * weight_bytes(g, t)
-    weights_once = g.sharers * transfer_cycles(c, 1, weights // g.sharers) if weights else 0
+    source = _source_tile(g, t, c)
+    weights = transfer(c, 1, 0 if g.held.weights else weight_bytes(g, t))
     stored, others = int(not g.held.out), sum(not g.held.other(k) for k in range(g.others))
     tiles, mid = maps * blocks, mid_size(g, t.rows, t.cols)
     pixel, pitch = t.channels * g.element_bytes, (g.pixel_channels or g.out[2]) * g.element_bytes
-    outside = tiles * stored * _tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, pitch)
-    outside += tiles * others * _tile_transfer(c, mid, g.mid[1], pixel, pitch)
-    outside *= g.sharers
-    moved = source_loads * source_bytes + weight_loads * weights
-    moved += g.sharers * tiles * t.rows * t.cols * pixel * (stored + others)
-    bus = source_loads * source_once + weight_loads * weights_once + outside
+    out = tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, pitch)
+    other = tile_transfer(c, mid, g.mid[1], pixel, pitch)
+    every = ((source_loads, source), (weight_loads, weights), (tiles * stored, out), (tiles * others, other))
+    # As many cores as share the stage ask the DRAM for the same at the same time.
+    bus = g.sharers * sum(times * each.cycles for times, each in every)
+    moved = g.sharers * sum(times * each.bursts for times, each in every) * c.dram_burst_bytes
+    source_once, weights_once = (g.sharers * n for n in (source.cycles, weights.cycles * (weight_loads > 0)))
     late = 0
     if pieces == t.slots > 1 and g.has_head:
         # All slots hold what the next tiles still read: what follows is loaded while one piece is multiplied.
         each = mac // max(tiles * pieces, 1)
         kept = weight_loads * max(0, weights_once - each) if t.weights_outer else 0
         late = kept if t.weights_outer and maps > 1 else source_loads * max(0, source_once - each) * (blocks > 1)
-    return _Traffic(bus, moved, source_once * (source_loads > 0) + weights_once, late)
+    first = source_once * (source_loads > 0) + weights_once
+    return _Traffic(bus, moved, first, late, source_loads * source_once, weight_loads * weights_once)
 
 
-def _source_tile(g: Geometry, t: Tiling, c: Timing) -> tuple[int, int]:
-    """Return the bytes of a tile of the source and the cycles of its transfer; padding moves nothing."""
+def _source_tile(g: Geometry, t: Tiling, c: Timing) -> Transfer:
+    """Return the transfer of a tile of the source; padding moves nothing."""
     rows, cols = (min(size, extent) for size, extent in zip(source_size(g, t), g.source[:2], strict=True))
-    channels = source_channels(g, t)
-    pixel = g.pitch(channels) if channels == g.source[2] else channels * g.element_bytes
-    return rows * cols * pixel, _tile_transfer(c, (rows, cols), g.source[1], pixel, g.pitch(g.source[2]))
+    pixel = source_pixel(g, source_channels(g, t))
+    return tile_transfer(c, (rows, cols), g.source[1], pixel, g.pitch(g.source[2]))
 
 
-def _tile_transfer(c: Timing, size: tuple[int, int], width: int, pixel: int, pitch: int) -> int:
-    """Return the bus cycles of a tile of a map `width` pixels wide: pixels adjoin only with every channel."""
+def source_pixel(g: Geometry, channels: int) -> int:
+    """Return the bytes of a pixel of which so many channels are loaded."""
+    return g.pitch(channels) if channels == g.source[2] else channels * g.element_bytes
+
+
+def tile_transfer(c: Timing, size: tuple[int, int], width: int, pixel: int, pitch: int) -> Transfer:
+    """Return the transfer of a tile of a map `width` pixels wide: pixels adjoin only with every channel."""
     rows, cols = size
     if pixel < pitch:
-        return transfer_cycles(c, rows * cols, pixel, pitch)
+        return transfer(c, rows * cols, pixel, pitch, grain=pixel)
     if cols >= width:
-        return transfer_cycles(c, 1, rows * cols * pixel)
-    return transfer_cycles(c, rows, cols * pixel, width * pitch)
+        return transfer(c, 1, rows * cols * pixel)
+    return transfer(c, rows, cols * pixel, width * pitch, grain=cols * pixel)
 
 
-def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, depths: int) -> tuple[int, int]:
+def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, cuts: tuple[int, int]) -> tuple[int, int]:
     """Return how often a source tile and a weight tile are loaded under the loop order, with t.slots of each.
 
-    Inside, the depth runs fastest. What the inner loop leaves in the slots is not loaded again.
+    `cuts` are the pieces of the depth, and those of the depth times the kernel's rows. Inside, they run fastest. What
+    the inner loop leaves in the slots is not loaded again.
     """
-    every = maps * blocks * depths
-    once = maps == 1 or blocks * depths <= t.slots or (t.weights_outer and depths <= t.slots)
-    weights = blocks * depths if once else every
+    depths, pieces = cuts
+    once = maps == 1 or blocks * pieces <= t.slots or (t.weights_outer and pieces <= t.slots)
+    weights = blocks * pieces * (1 if once else maps)
     if g.depthwise or not g.has_head or g.groups > 1:
-        return every, weights
+        return maps * blocks * depths, weights
     held = (not t.weights_outer and depths <= t.slots) or maps * depths <= t.slots or blocks == 1
-    return (maps * depths if held else every), weights
+    return maps * depths * (1 if held else blocks), weights

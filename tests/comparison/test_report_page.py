@@ -163,7 +163,7 @@ def test_tables_sort_and_filter_in_a_browser_without_errors(text: str, compariso
     assert found["edge"] == sum(count for key, count in layers.items() if "/edge/" in key)
     assert found["none"] == 0
     assert found["said"] == f"0 of {found['all']} rows"
-    assert found["drawings"] == 2 * 5 + 2 + 2 * 2
+    assert found["drawings"] == 2 * 5 + 2 + 2 * 2 + 3 * len(comparison.runs)
     assert found["wide"] <= 0, "the page scrolls sideways"
 
 
