@@ -134,7 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     interpreters = {"scalesim": given.scalesim, "zigzag": given.zigzag}
     found = {name: run(name, given) for name in chosen(given.parts, interpreters)}
     ratios = {key: value for part in found.values() for key, value in (part or {}).items()}
-    entry = Entry(commit(), machine_facts(None), ratios)
+    machine = {key: value for key, value in machine_facts(None).items() if value != "None"}
+    entry = Entry(commit(), machine, ratios)
     print("\n== ratios\n" + text_table(table(judge([*read(), entry]))))
     if ratios and not given.tiny and not given.no_history:
         append(entry)
