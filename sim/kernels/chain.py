@@ -53,7 +53,6 @@ def compiled(dram: Bytes, call: StreamCall) -> Callable[[], None] | None:
         np.array([t.scale for t in tensors], np.float32),
         np.array(steps, np.int64),
         np.array([least, least + np.float32(255)], np.float32),
-        np.zeros((len(call.inputs) + len(steps), BLOCK), np.float32),
     )
 
 
@@ -123,11 +122,10 @@ def _ends(tensor: Operand) -> tuple[int, int]:
 
 
 @entry
-def _map(
-    dram: Bytes, extents: Ints, places: Ints, scales: Floats, steps: Ints, limits: Floats, work: Floats
-) -> None:
+def _map(dram: Bytes, extents: Ints, places: Ints, scales: Floats, steps: Ints, limits: Floats) -> None:
     """Run a chain on each block of each line: a row of `work` for each operand, then for each step."""
     last = len(places) - 1
+    work = np.empty((last + len(steps), BLOCK), np.float32)
     for i in range(extents[0]):
         for j in range(extents[1]):
             for first in range(0, extents[2], BLOCK):
