@@ -34,7 +34,7 @@ def result_of(
     each = stalls_of_cores(program, chip, timeline)
     causes = mean(each)
     counts = count_events(program, chip, timeline)
-    total = counts.sum(axis=0)
+    total, stages = counts.sum(axis=0), _by_stage(program, causes)
     rows = [None] * len(program.layers) if activity is None else list(activity.layers)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
@@ -59,7 +59,8 @@ def result_of(
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
         layers=tuple(
-            _layer(program, k, prices, causes, counts[k], rows[k]) for k in range(len(program.layers))
+            _layer(program, k, prices, causes[k], stages[layer.stage], counts[k], rows[k])
+            for k, layer in enumerate(program.layers)
         ),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
@@ -73,18 +74,25 @@ def result_of(
     )
 
 
+def _by_stage(program: Program, causes: Ints) -> dict[int, Ints]:
+    """Return the cycles [CAUSES] of each stage."""
+    found: dict[int, Ints] = {}
+    for layer, row in zip(program.layers, causes, strict=False):  # without layers there is one row all the same
+        found[layer.stage] = found.get(layer.stage, np.zeros_like(row)) + row
+    return found
+
+
 def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
     mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
     return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes))
 
 
 def _layer(
-    program: Program, k: int, prices: Prices, all_causes: Ints, counts: Ints, activity: Ints | None
+    program: Program, k: int, prices: Prices, causes: Ints, stage: Ints, counts: Ints, activity: Ints | None
 ) -> LayerResult:
-    layer, causes, chip = program.layers[k], all_causes[k], prices.chip
+    layer, chip = program.layers[k], prices.chip
     cycles = int(causes.sum())
     energy = prices.energy(counts, cycles, _host_seconds(program, layer), activity)
-    stage = all_causes[[n for n, other in enumerate(program.layers) if other.stage == layer.stage]].sum(axis=0)
     return LayerResult(
         name=layer.name,
         op=layer.op,
