@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,14 +28,23 @@ ORACLES = ("none", "reference", "ort")
 _INTEGER_OPERATORS = ("QLinear", "ConvInteger", "MatMulInteger", "QGemm")
 
 
-def check(compiled: Compiled, inputs: Mapping[str, Array], found: Mapping[str, Array], oracle: str) -> Check:
-    """Return the comparison of a run's integers, by tensor name, with an oracle fed the same integer inputs."""
+def check(
+    compiled: Compiled,
+    inputs: Mapping[str, Array],
+    found: Mapping[str, Array],
+    oracle: str,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Check:
+    """Return the comparison of a run's integers, by tensor name, with an oracle fed the same integer inputs.
+
+    `progress` is told each tensor as it is compared.
+    """
     if oracle not in ORACLES:
         raise InputError(f"check '{oracle}' is unknown; known: {', '.join(ORACLES)}")
     if oracle == "none":
         return Check("none")
     assert compiled.quantized is not None
-    ours = compare_reference(compiled.quantized, inputs, found, compiled.chip.requantization)
+    ours = compare_reference(compiled.quantized, inputs, found, compiled.chip.requantization, progress)
     return ours if oracle == "reference" else _with_ort(compiled, inputs, ours)
 
 
@@ -61,10 +70,19 @@ def comparable(compiled: Compiled) -> list[Region]:
     return [r for r, p in ports if p is not None and r.name in tensors and tensors[r.name].shape == p.shape]
 
 
-def compare_reference(graph: Graph, inputs: Mapping[str, Array], found: Mapping[str, Array], mode: str) -> Check:
+def compare_reference(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    found: Mapping[str, Array],
+    mode: str,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Check:
     """Return where the simulator differs from the reference, over every tensor found, as the reference makes them."""
     expected = stream_reference(graph, inputs, requantize="fixed" if mode == "fixed" else "float32", keep=found)
-    rows = {name: _row(name, found[name], value) for name, value in expected}
+    rows: dict[str, Ledger] = {}
+    for name, value in expected:
+        rows[name] = _row(name, found[name], value)
+        progress(f"compared {len(rows)} of {len(found)} tensors: {name}")
     return _summed("reference", [rows[name] for name in found], f"{len(found)} tensors")
 
 

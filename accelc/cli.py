@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -49,7 +51,7 @@ Activations = Annotated[Literal["uint8", "int8"], typer.Option(help="Of a float 
 Calibration = Annotated[Literal["minmax", "percentile", "entropy"], typer.Option(help="How ranges are chosen.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Dataflow = Annotated[Literal["ws", "os", "is", "nlr", "rs", "auto"], typer.Option(help="What stays in the array.")]
-Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedule minimizes.")]
+Objective = Annotated[Literal["latency", "energy", "edp", "dram"], typer.Option(help="What the schedule minimizes.")]
 Residency = Annotated[
     bool, typer.Option("--residency/--no-residency", help="Keep maps and shared weights on chip between layers.")
 ]
@@ -82,6 +84,17 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print a long text; end as other programs do when its reader has gone: `head` has what it wanted."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _fail(message: str) -> NoReturn:
@@ -127,7 +140,7 @@ def compile_(
         dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision, residency,
         mapping,
     )  # fmt: skip
-    compiled = _compile(model, chip, options, stop_after)
+    compiled = _compile(model, chip, options, stop_after, oracle=None)
     _dump_mapping(compiled, dump_mapping)
     if compiled.program is None or (stop_after is not None and output is None):
         _print_stage(compiled, stop_after or "lower")
@@ -142,12 +155,11 @@ def _print_stage(compiled: Compiled, stage: str) -> None:
     """Print the value of a stage; a program is printed as its listing."""
     value = compiled.stage(stage)
     if stage != "lower":
-        print(value)
+        _print_lines([str(value)])
         return
     from accelc.program_text import disassemble_program
 
-    for line in disassemble_program(compiled.finished, constants=False):
-        print(line)
+    _print_lines(disassemble_program(compiled.finished, constants=False))
 
 
 @app.command()
@@ -202,9 +214,9 @@ def run(
             dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
             residency, mapping,
         )  # fmt: skip
-        compiled = _compile(model, chip, options)
-        _dump_mapping(compiled, dump_mapping)
         oracle = "none" if timing_only else check or "reference"
+        compiled = _compile(model, chip, options, oracle=None if timing_only else oracle)
+        _dump_mapping(compiled, dump_mapping)
         result = _run_compiled(compiled, given, fidelity, oracle, seed, values=not timing_only, activity=activity)
     _write_results(result, json_, trace, outputs)
     if not result.check.passed:
@@ -253,15 +265,14 @@ def disasm(
     code_only: Annotated[bool, typer.Option("--code-only", help="Leave the constants out; not for `asm`.")] = False,
 ) -> None:
     """Print a program as assembler text, each instruction under its layer."""
-    from accelc.files import atomic_write
+    from accelc.files import write_pieces
     from accelc.program_text import disassemble_program
 
     lines = disassemble_program(_load(program), constants=not code_only)
     if output is not None:
-        atomic_write(output, "".join(f"{line}\n" for line in lines))
+        write_pieces(output, (f"{line}\n" for line in lines))
         return
-    for line in lines:
-        print(line)
+    _print_lines(lines)
 
 
 @app.command()
@@ -301,7 +312,7 @@ def isa() -> None:
     """Print the instruction set as Markdown, generated from its definitions."""
     from accelc.isa.page import markdown
 
-    print(markdown())
+    _print_lines([markdown()])
 
 
 @app.command()
@@ -390,11 +401,28 @@ def _write_json(path: Path | None, value: Any) -> None:
         atomic_write(path, json.dumps(value, indent=1) + "\n")
 
 
-def _compile(model: str, chip: str | None, options: Options, stop_after: str | None = None) -> Compiled:
+def _compile(
+    model: str, chip: str | None, options: Options, stop_after: str | None = None, oracle: str | None = "none"
+) -> Compiled:
+    """Compile a model; long work is announced. `oracle` is that of the run to come, None if it computes no values."""
     from accelc.compiler import compile_stages
 
     with _progress() as tell:
-        return compile_stages(model, chip or "edge", options, stop_after=stop_after, progress=tell)
+        return compile_stages(
+            model, chip or "edge", options, stop_after=stop_after, progress=tell,
+            observe=lambda done: _announce(done, stop_after, oracle),
+        )  # fmt: skip
+
+
+def _announce(done: Compiled, stop_after: str | None, oracle: str | None) -> None:
+    """Say on stderr what long work will take, as soon as that can be told."""
+    from accelc.estimate import LONG_SECONDS, estimate
+
+    if done.graph is None or done.quantized is not None or stop_after == "passes":
+        return
+    work = estimate(done.graph, values=oracle is not None, oracle=oracle or "none")
+    if work.seconds >= LONG_SECONDS:
+        print(f"{done.name}: {work}", file=sys.stderr)
 
 
 def _dump_mapping(compiled: Compiled, path: Path | None) -> None:

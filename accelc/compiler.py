@@ -94,14 +94,20 @@ def compile_stages(
     *,
     stop_after: str | None = None,
     progress: Progress = lambda _: None,
+    observe: Callable[[Compiled], None] = lambda _: None,
 ) -> Compiled:
-    """Compile a model and keep what every stage made; `progress` is told each stage's name as it starts."""
+    """Compile a model and keep what every stage made.
+
+    `progress` is told each stage's name as it starts, `observe` shown what there is as it ends.
+    """
     options = options or Options()
     if stop_after is not None and stop_after not in STAGES:
         raise InputError(f"stage '{stop_after}' is unknown; the stages are {', '.join(STAGES)}")
     recipe = _recipe(model, load_chip(chip), options, progress)
     wanted = len(STAGES) if stop_after is None else STAGES.index(stop_after) + 1
-    return list(itertools.islice(recipe, wanted))[-1]
+    for done in itertools.islice(recipe, wanted):
+        observe(done)
+    return done
 
 
 def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> Iterator[Compiled]:
@@ -114,7 +120,7 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
     yield (done := replace(done, graph=(graph := simplify(imported))))
 
     progress("quantize")
-    yield (done := replace(done, quantized=_quantized(graph, chip, options)))
+    yield (done := replace(done, quantized=_quantized(graph, chip, options, progress)))
 
     yield from _target(done, progress)
 
@@ -125,7 +131,7 @@ def _imported(model: Model, options: Options) -> Graph:
     return import_onnx(source, dims=options.dims, allow_host=options.allow_host, precision=options.precision)
 
 
-def _quantized(graph: Graph, chip: Chip, options: Options) -> Graph:
+def _quantized(graph: Graph, chip: Chip, options: Options, progress: Progress) -> Graph:
     """Return the graph quantized to the chip's operands; a chip of 16 bits takes int16 whatever the options ask."""
     wide = chip.array.operand_bits == 16
     if wide and (narrow := sorted({t.dtype for t in graph.tensors.values() if t.dtype in BYTES})):
@@ -139,6 +145,7 @@ def _quantized(graph: Graph, chip: Chip, options: Options) -> Graph:
         seed=options.seed,
         activations=WIDE if wide else options.activations,
         calibration=options.calibration,
+        progress=progress,
     )
 
 
@@ -152,7 +159,7 @@ def retarget(
     options = replace(compiled.options, dataflow=dataflow, objective=objective)
     moved = replace(compiled, chip=chip, options=options)
     if compiled.graph is not None and chip.array.operand_bits != compiled.chip.array.operand_bits:
-        moved = replace(moved, quantized=_quantized(compiled.graph, chip, options))
+        moved = replace(moved, quantized=_quantized(compiled.graph, chip, options, progress))
     return list(_target(moved, progress))[-1]
 
 

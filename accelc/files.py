@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,18 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 def atomic_write(path: str | Path, content: bytes | str) -> Path:
     """Write a file whole, replacing an old one only when done; raise InputError when the place is unwritable."""
+    return write_pieces(path, [content])
+
+
+def write_pieces(path: str | Path, pieces: Iterable[bytes | str]) -> Path:
+    """Write a file as `atomic_write` does, piece by piece as they come: no more than one is in memory."""
     path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    data = (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
     try:
         # A device or a pipe is written directly: renaming would put a file in its place.
         if path.exists() and not path.is_file():
-            path.write_bytes(data)
+            with path.open("wb") as file:
+                file.writelines(data)
         else:
             _replace(path, data)
     except OSError as error:
@@ -35,13 +41,13 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     return path
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: Iterable[bytes]) -> None:
     target = path.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(data)
         # mkstemp makes a private file; the output gets the mode of the one it replaces, or of any new file.
         temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
         temporary.replace(target)

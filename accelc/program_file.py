@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from accelc.errors import IsaError, ProgramError
-from accelc.files import atomic_write
+from accelc.files import write_pieces
 from accelc.isa.encoding import from_bytes, to_bytes
 from accelc.program import VERSION, Program
 from accelc.program_records import Header, HostRecord, assemble_program_parts, check_program, from_json, to_json
@@ -44,7 +44,7 @@ def save(program: Program, path: str | Path) -> None:
 
     Raises ProgramError if the program is illegal, InputError if the file cannot be written.
     """
-    atomic_write(path, b"".join(chunks(check_program(program))))
+    write_pieces(path, chunks(check_program(program)))
 
 
 def chunks(program: Program) -> Iterator[bytes]:

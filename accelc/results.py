@@ -34,8 +34,7 @@ def result_of(
     each = stalls_of_cores(program, chip, timeline)
     causes = mean(each)
     counts = count_events(program, chip, timeline)
-    total, stages = counts.sum(axis=0), _by_stage(program, causes)
-    rows = [None] * len(program.layers) if activity is None else list(activity.layers)
+    total = counts.sum(axis=0)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
     rates, prices = rates_of(chip), prices_of(chip)
@@ -54,18 +53,15 @@ def result_of(
         lower_bound_binds=str(program.notes.get("lower_bound_binds", "")),
         lower_bound_dram_bytes=int(program.notes.get("lower_bound_dram_bytes", 0)),
         lower_bound_energy_j=float(program.notes.get("lower_bound_energy_j", 0.0)),
-        stalls=_by_cause(causes.sum(axis=0)),
+        stalls=_by_cause(causes.sum(axis=0).tolist()),
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
-        layers=tuple(
-            _layer(program, k, prices, causes[k], stages[layer.stage], counts[k], rows[k])
-            for k, layer in enumerate(program.layers)
-        ),
+        layers=_layers(program, prices, causes, counts, activity),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
         accuracy=accuracy,
-        events=_named(total),
+        events=_named(total.tolist()),
         energy_rates_pj=rates.pj,
         passing_w=rates.passing_w,
         host_w=rates.host_w,
@@ -74,25 +70,44 @@ def result_of(
     )
 
 
-def _by_stage(program: Program, causes: Ints) -> dict[int, Ints]:
-    """Return the cycles [CAUSES] of each stage."""
-    found: dict[int, Ints] = {}
-    for layer, row in zip(program.layers, causes, strict=False):  # without layers there is one row all the same
-        found[layer.stage] = found.get(layer.stage, np.zeros_like(row)) + row
-    return found
-
-
 def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
     mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
-    return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes))
+    return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes.tolist()))
+
+
+def _layers(
+    program: Program, prices: Prices, causes: Ints, counts: Ints, activity: act.Activity | None
+) -> tuple[LayerResult, ...]:
+    layers, paid = program.layers, counts
+    rows: list[Ints | None] = [None] * len(layers)
+    if activity is not None:
+        rows = list(activity.layers)
+        paid = counts - np.array([act.spared(prices.chip, row) for row in activity.layers])
+    mine = causes[: len(layers)]
+    energies = prices.energies(paid[: len(layers)], mine.sum(axis=1), _host_seconds(program))
+    figures = zip(layers, mine.tolist(), _stages(program, mine), counts.tolist(), energies, rows, strict=False)
+    return tuple(_layer(prices.chip, *row) for row in figures)
+
+
+def _stages(program: Program, causes: Ints) -> list[list[int]]:
+    """Return the cycles by cause of each layer's stage."""
+    found: dict[int, Ints] = {}
+    for layer, row in zip(program.layers, causes, strict=True):
+        found[layer.stage] = found.get(layer.stage, np.zeros_like(row)) + row
+    rows = {stage: row.tolist() for stage, row in found.items()}
+    return [rows[layer.stage] for layer in program.layers]
 
 
 def _layer(
-    program: Program, k: int, prices: Prices, causes: Ints, stage: Ints, counts: Ints, activity: Ints | None
+    chip: Chip,
+    layer: LayerInfo,
+    causes: list[int],
+    stage: list[int],
+    counts: list[int],
+    energy: Mapping[str, float],
+    activity: Ints | None,
 ) -> LayerResult:
-    layer, chip = program.layers[k], prices.chip
-    cycles = int(causes.sum())
-    energy = prices.energy(counts, cycles, _host_seconds(program, layer), activity)
+    cycles = sum(causes)
     return LayerResult(
         name=layer.name,
         op=layer.op,
@@ -101,7 +116,7 @@ def _layer(
         cycles=cycles,
         stalls=_by_cause(causes),
         energy_j=sum(energy.values()),
-        dram_bytes=int(counts[ev.DRAM_READ_BYTES] + counts[ev.DRAM_WRITE_BYTES]),
+        dram_bytes=counts[ev.DRAM_READ_BYTES] + counts[ev.DRAM_WRITE_BYTES],
         utilization=layer.macs / (cycles * chip.peak_macs_per_cycle) if cycles else 0.0,
         lower_bound_cycles=layer.lower_bound_cycles,
         predicted_cycles=layer.predicted_cycles,
@@ -123,18 +138,23 @@ def _figures(chip: Chip, activity: Ints | None) -> ActivityFigures | None:
     if activity is None:
         return None
     macs, zero_macs, raw_read, raw_write, encoded_read, encoded_write = activity.tolist()
-    free = {name: count for name, count in _named(act.spared(chip, activity)).items() if count}
+    free = {name: count for name, count in _named(act.spared(chip, activity).tolist()).items() if count}
     raw, encoded = {"read": raw_read, "write": raw_write}, {"read": encoded_read, "write": encoded_write}
     return ActivityFigures(chip.array.zero_gating, chip.dma.compression, macs, zero_macs, raw, encoded, free)
 
 
-def _named(counts: Ints) -> dict[str, int]:
-    return dict(zip(ev.NAMES, counts.tolist(), strict=True))
+def _named(counts: list[int]) -> dict[str, int]:
+    return dict(zip(ev.NAMES, counts, strict=True))
 
 
-def _host_seconds(program: Program, layer: LayerInfo) -> float:
-    return sum(call.seconds for call in program.hosts if call.name == layer.name)
+def _host_seconds(program: Program) -> npt.NDArray[np.float64]:
+    """Return the seconds of each layer's calls of the host."""
+    seconds = dict.fromkeys((layer.name for layer in program.layers), 0.0)
+    for call in program.hosts:
+        if call.name in seconds:
+            seconds[call.name] += call.seconds
+    return np.array([seconds[layer.name] for layer in program.layers], np.float64)
 
 
-def _by_cause(cycles: Ints) -> Mapping[str, int]:
-    return dict(zip(CAUSES, cycles.tolist(), strict=True))
+def _by_cause(cycles: list[int]) -> Mapping[str, int]:
+    return dict(zip(CAUSES, cycles, strict=True))

@@ -136,7 +136,7 @@ def run_compiled(
     found = ChainMap(dict(computed.integers), computed.kept)  # type: ignore[arg-type] # it is only read
     progress(f"check against {check}")
     integers = {port.name: integers_of(port, given[port.name]) for port in program.inputs}
-    checked = compare(compiled, integers, found, check)
+    checked = compare(compiled, integers, found, check, progress)
     progress("compare with the float model")
     accuracy = None if check == "none" else accuracy_of(compiled, given, found)
     progress("time")

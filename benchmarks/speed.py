@@ -1,9 +1,12 @@
 """How long our runs take beside ONNX Runtime's own inference of the same float model, measured together in one process.
 
 One thread on one CPU. In every round each competitor runs once on the same input array, in turn; figures are medians
-over rounds. "values" executes the loaded program, "timing" plays its queues and DRAM, "energy" counts events and
-attributes stalls per layer; "run" is the three together. ONNX Runtime runs the float model, and the int8 model that its
-own `quantize_static` writes from it (QOperator, uint8 activations, int8 weights per channel).
+over rounds of the CPU time that the thread took. "values" executes the loaded program, "timing" plays its queues and
+DRAM, "energy" counts events and attributes stalls per layer; "run" is the three together. ONNX Runtime runs the float
+model, and the int8 model that its own `quantize_static` writes from it (QOperator, uint8 activations, int8 weights per
+channel). It has no static form of recurrent layers: of a network with any, the int8 model is what `quantize_dynamic`
+writes (uint8 activations, scaled anew at each layer and step, int8 weights). `NETWORK:side=N` is a network on images of
+N x N, `NETWORK:batch=N` on N images at once.
 
 Run: python -m benchmarks.speed [NETWORK ...] [--rounds N] [--tiny] [--json OUT.json] [--update-docs]
 """
@@ -35,7 +38,8 @@ Array = npt.NDArray[Any]
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "speed.md"
-NETWORKS = ("resnet50", "resnet18", "alexnet", "googlenet", "vgg16")
+NETWORKS = ("resnet50", "resnet18", "alexnet", "googlenet", "vgg16", "word_lm")
+RECURRENT = {"LSTM", "GRU", "RNN"}
 PARTS = ("values", "timing", "energy")
 ORT = ("ort int8", "ort float32")
 MIN_SQNR_DB = 10.0
@@ -104,8 +108,43 @@ def session(model: str | bytes, optimized: str | None = None) -> Any:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def built(name: str, tiny: bool) -> Any:
+    """Return a model of the zoo, of another batch or image size where `name` says so."""
+    from accelc.models import build
+
+    network, _, changes = name.partition(":")
+    sizes = dict(change.partition("=")[::2] for change in changes.split(",") if change)
+    if set(sizes) - {"batch", "side"}:
+        sys.exit(f"'{name}': sizes are batch=N and side=N")
+    model = build(network, tiny=tiny, batch=int(sizes.get("batch", 1)))
+    if "side" in sizes:
+        for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+            dim.dim_value = int(sizes["side"])
+        del model.graph.value_info[:]
+    return model
+
+
+def sample_of(model: Any) -> dict[str, Array]:
+    """Return random inputs of a model: standard normal, or as a note on an input says."""
+    import onnx
+
+    from accelc.quantize.samples import drawn
+
+    rng = np.random.default_rng(0)
+    sample = {}
+    for given in model.graph.input:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
+        shape = tuple(d.dim_value for d in given.type.tensor_type.shape.dim)
+        span = [float(word) for word in given.doc_string.split()[1:3]]
+        plain = "float32" if kind == np.float32 else "int32"
+        sample[given.name] = drawn(rng, shape, plain, (span[0], span[1]) if span else None).astype(kind)
+    return sample
+
+
 def quantized_by_ort(model: Any, sample: Mapping[str, Array]) -> bytes:
     """Return the int8 model that ONNX Runtime writes from a float model, calibrated with one sample."""
+    if RECURRENT & {node.op_type for node in model.graph.node}:
+        return _quantized_dynamically(model)
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Samples(CalibrationDataReader):  # type: ignore[misc]
@@ -129,6 +168,16 @@ def quantized_by_ort(model: Any, sample: Mapping[str, Array]) -> bytes:
         return target.read_bytes()
 
 
+def _quantized_dynamically(model: Any) -> bytes:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        source.write_bytes(model.SerializeToString())
+        quantize_dynamic(source, target, weight_type=QuantType.QInt8)
+        return target.read_bytes()
+
+
 def sqnr_db(wanted: Array, got: Array) -> float:
     """Return the signal-to-noise ratio of an output in decibels."""
     noise = float(np.square(got.astype(np.float64) - wanted).sum())
@@ -136,14 +185,17 @@ def sqnr_db(wanted: Array, got: Array) -> float:
 
 
 def medians(competitors: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of each competitor; every round runs each once, after one round unmeasured."""
+    """Return the median milliseconds of each competitor; every round runs each once, after one round unmeasured.
+
+    They are those of the processor's time that this thread took: nobody has another thread.
+    """
     taken: dict[str, list[float]] = {name: [] for name in competitors}
     for k in range(rounds + 1):
         for name, call in competitors.items():
-            start = time.perf_counter()
+            start = time.thread_time()
             call()
             if k:
-                taken[name].append(1e3 * (time.perf_counter() - start))
+                taken[name].append(1e3 * (time.thread_time() - start))
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
@@ -151,16 +203,13 @@ def measure(name: str, rounds: int, tiny: bool) -> Network:
     """Return the figures of one network; raise SystemExit where the int8 outputs do not resemble the float output."""
     import accelc
     from accelc.chip import load_chip
-    from accelc.models import build
     from accelc.report.result import Check
     from accelc.results import result_of
     from accelc.sim.machine import Machine
     from accelc.sim.timing import time_program
 
-    model, chip = build(name, tiny=tiny), load_chip("edge")
-    rng = np.random.default_rng(0)
-    shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
-    sample = {key: rng.standard_normal(shape, np.float32) for key, shape in shapes.items()}
+    model, chip = built(name, tiny), load_chip("edge")
+    sample = sample_of(model)
     program = accelc.compile(model, chip, samples=sample)
     machine, timeline = Machine(program, chip), time_program(program, chip)
     int8, real = session(quantized_by_ort(model, sample)), session(model.SerializeToString())
@@ -205,9 +254,9 @@ def print_stages(name: str, tiny: bool) -> None:
 
     model = build(name, tiny=tiny)
     marks = [("load the compiler", time.perf_counter())]
-    from accelc.compiler import compile_stages
+    from accelc.compiler import STAGES, compile_stages
 
-    compile_stages(model, progress=lambda stage: marks.append((stage, time.perf_counter())))
+    compile_stages(model, progress=lambda step: step in STAGES and marks.append((step, time.perf_counter())))
     marks.append(("", time.perf_counter()))
     print(json.dumps({stage: after - at for (stage, at), (_, after) in pairwise(marks)}))
 

@@ -68,7 +68,7 @@ HOLD_WIDTH = 8
 ENGINES = HOLD + HOLD_WIDTH * MOST_CORES
 ENGINE_WIDTH = 32
 (
-    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, EVEN, STEP, ACTIVATES, BANKS,
+    ADDRESS, LEFT, RUN, X, Y, MOVED, ISSUED, PASSED, SLOT, LAST_PASS, EVEN, GAP, ACTIVATES, BANKS,
     ORIGIN, ROWS, ROW, COLS, COL, BYTES, FIRST, LENGTH, BUFFER, TOTAL,
 ) = range(24)  # fmt: skip
 MOVE_FIELDS = TOTAL - ORIGIN + 1
@@ -136,25 +136,25 @@ def serve(s: State, e: int, limit: int) -> None:
     """Serve engine `e`'s requests made before cycle `limit`, in which the other engines make none.
 
     The step from one row hit to the next is made of sums and maxima of times. So where it has moved all times that it
-    depends on by `step` cycles, every further one does, up to the run's last burst, the row's end, or a refresh.
+    depends on by `gap` cycles, every further one does, up to the run's last burst or what `_even_bursts` says.
     """
     at = ENGINES + e * ENGINE_WIDTH
     ring, outstanding, path = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING], s[PATH]
     size = 1 << s[dram.BURST_SHIFT]
-    t, bus, last, slot = s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT]
-    even, step, served = s[at + EVEN], s[at + STEP], s[at + ISSUED]
+    t, bus, last, slot = s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], ring + s[at + SLOT]
+    even, gap, served, activates = s[at + EVEN], s[at + GAP], s[at + ISSUED], s[at + ACTIVATES]
     address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
     while t < limit:
         over, opened = dram.access(s, address, t, bus)
-        s[at + ACTIVATES] += opened
+        activates += opened
         passes = max(over, last + path)
-        even = even + 1 if passes - last == step else 1
-        step = passes - last
-        s[ring + slot] = passes
-        s[ring + outstanding + slot] = moved + max(0, address - run)
-        slot = slot + 1 if slot + 1 < outstanding else 0
-        after = max(t + 1, s[ring + slot])
-        steady = not opened and even > outstanding and over - bus == step and after - t == step
+        even = even + 1 if passes - last == gap else 1
+        gap = passes - last
+        s[slot] = passes
+        s[slot + outstanding] = moved + max(0, address - run)
+        slot = slot + 1 if slot + 1 < ring + outstanding else ring
+        after = max(t + 1, s[slot])
+        steady = not opened and even > outstanding and over - bus == gap and after - t == gap
         t, bus, last = after, over, passes
         served += 1
         address += size
@@ -164,30 +164,52 @@ def serve(s: State, e: int, limit: int) -> None:
                 t = NEVER
                 s[DONE + unit_of(e)] = last
             address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
-        elif steady and left > outstanding:
-            jump = _even_bursts(s, address, left - 1, step, limit - t, max(t, bus - s[dram.ACCESS]))
-            if jump >= outstanding:
-                t, bus, last, slot = t + jump * step, bus + jump * step, last + jump * step, 0
-                address, left, served = address + jump * size, left - jump, served + jump
-                s[dram.bank_of(s, (address - size) >> s[dram.ROW_SHIFT]) + 1] = bus - s[dram.ACCESS]
-                for k in range(outstanding):
-                    s[ring + k] = last - (outstanding - 1 - k) * step
-                    s[ring + outstanding + k] = moved + address - run - (outstanding - k) * size
-    s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT] = t, bus, last, slot
-    s[at + EVEN], s[at + STEP], s[at + ISSUED], s[at + ADDRESS], s[at + LEFT] = even, step, served, address, left
+        elif steady and left > 1:
+            jump, opened = _even_bursts(s, address, left - 1, gap, t, bus, limit)
+            for k in range(max(0, jump - outstanding), jump):
+                s[slot] = last + (k + 1) * gap
+                s[slot + outstanding] = moved + address - run + k * size
+                slot = slot + 1 if slot + 1 < ring + outstanding else ring
+            t, bus, last = t + jump * gap, bus + jump * gap, last + jump * gap
+            address, left, served, activates = address + jump * size, left - jump, served + jump, activates + opened
+    s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT] = t, bus, last, slot - ring
+    s[at + EVEN], s[at + GAP], s[at + ISSUED], s[at + ACTIVATES] = even, gap, served, activates
+    s[at + ADDRESS], s[at + LEFT] = address, left
 
 
 @step
-def _even_bursts(s: State, address: int, left: int, step: int, time: int, first: int) -> int:
-    """Return how many of `left` bursts, `step` cycles apart, hit their row and are asked for within `time` cycles.
+def _even_bursts(s: State, address: int, left: int, gap: int, t: int, bus: int, limit: int) -> tuple[int, int]:
+    """Serve up to `left` bursts from `address` on that follow evenly, each `gap` cycles after the one before.
 
-    The first one's command goes out at `first`, and a refresh ends the hits. 0 if another row begins at `address`.
+    They are hits up to a refresh or the row's end; the first burst of a row is even where its bank is ready in time.
+    Return how many are served and how many rows they open; bus and engine are left to the caller.
     """
-    place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
-    if place == 0:
-        return 0
-    refresh = s[dram.bank_of(s, address >> s[dram.ROW_SHIFT]) + 2]
-    return min(left, s[dram.ROW_BURSTS] - place, -(-time // step), -(-(refresh - first) // step))  # type: ignore[no-any-return]
+    served, opens, burst, access = 0, 0, s[dram.BURST], s[dram.ACCESS]
+    while served < left:
+        line = address >> s[dram.ROW_SHIFT]
+        bank, row = dram.bank_of(s, line), line >> s[dram.BANK_BITS]
+        place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
+        first = max(t, bus - access)
+        if place == 0:
+            first = max(t, s[bank + 1])
+            column = first
+            if s[bank] != row:
+                column += s[dram.ACTIVATE] + (s[dram.PRECHARGE] if s[bank] >= 0 else 0)
+            if max(column + access, bus) + burst != bus + gap:
+                break
+        most = min(left - served, s[dram.ROW_BURSTS] - place)
+        until = min(limit - t, s[bank + 2] - max(first, bus - access))
+        count = most if (most - 1) * gap < until else -(-until // gap)
+        if count <= 0:
+            break
+        opens += s[bank] != row
+        s[bank] = row
+        served, address = served + count, address + (count << s[dram.BURST_SHIFT])
+        t, bus = t + count * gap, bus + count * gap
+        s[bank + 1] = bus - access
+        if count < most:
+            break
+    return served, opens
 
 
 @step

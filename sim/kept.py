@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
@@ -36,7 +37,8 @@ class Kept(Mapping[str, Array]):
 
     def _written(self, value: Array) -> _Place:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="accelc-")  # noqa: SIM115 - closed with this object
+            self._file = tempfile.TemporaryFile(prefix="accelc-")  # noqa: SIM115 - it lives as long as this object
+            weakref.finalize(self, self._file.close)
         self._file.seek(0, 2)
         self._file.write(bytes(-self._file.tell() % _ALIGN))
         place = _Place(self._file.tell(), value.dtype, value.shape)

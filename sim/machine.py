@@ -6,7 +6,7 @@ that the timing model plays. Every run starts from the same state: constants at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +26,7 @@ from accelc.sim.host import run_host
 from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
-from accelc.sim.stream import run_stream
+from accelc.sim.stream import prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,7 @@ class Machine:
         self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
         self._wide = is_wide(self._opcodes)
         self._rows = program.rows
+        self._streams: dict[int, Callable[[], None]] = {}
         self._cores = decode_cores(program.words)
         self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
         self._memories = memory.allocate(program, chip)
@@ -147,7 +148,9 @@ class Machine:
             kind = "streams" if streams else "host operators"
             raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
         if streams:
-            run_stream(self._memories[0].dram, program.streams[index])
+            if index not in self._streams:
+                self._streams[index] = prepared(self._memories[0].dram, program.streams[index])
+            self._streams[index]()
         else:
             run_host(self._memories[0].dram, program.hosts[index])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from accelc.errors import MachineError
 from accelc.isa.rows import cut_operands, row_ranges
 from accelc.program import Operand, StreamCall
+from accelc.sim.kernels.chain import compiled
 from accelc.sim.kernels.real import OPERATIONS
 
 Array = npt.NDArray[Any]
@@ -19,6 +22,13 @@ Bytes = npt.NDArray[np.uint8]
 TYPES = {"float32": "<f4", "int32": "<i4", "int16": "<i2", "int8": "u1", "uint8": "u1"}
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 EXCESS = {"int8": 128, "uint8": 0, "int16": 0}
+
+
+def prepared(dram: Bytes, call: StreamCall) -> Callable[[], None]:
+    """Return a function that runs a stream again and again; raise MachineError if an operand leaves the DRAM."""
+    for operand in (*call.inputs, call.output):
+        _window(dram, operand)
+    return compiled(dram, call) or partial(run_stream, dram, call)
 
 
 def run_stream(dram: Bytes, call: StreamCall) -> None:
@@ -59,10 +69,10 @@ def _run(dram: Bytes, call: StreamCall) -> None:
 
 
 def read_operand(dram: Bytes, operand: Operand) -> Array:
-    """Return a tensor as float32 or int32 in its own shape."""
+    """Return a tensor as float32 or int32 in its own shape; numbers that are stored as such where they lie."""
     held = _window(dram, operand)
     if operand.stored in ("float32", "int32"):
-        return np.array(held)
+        return held
     centered = held.astype(np.int32) - (EXCESS[operand.stored] + operand.zero_point)
     return np.asarray(centered.astype(np.float32) * np.float32(operand.scale))
 

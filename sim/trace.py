@@ -6,9 +6,7 @@ which it ran, what it waited for, and its operands. Times are microseconds of th
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
-from accelc.errors import InputError
-from accelc.isa import Queue, Word, decode
+from accelc.files import write_pieces
+from accelc.isa import TABLE, Queue, Word, decode
 from accelc.program import Program
 from accelc.sim.counters import rows_of_layers
 from accelc.sim.timing import Timeline
@@ -28,6 +26,7 @@ Event = dict[str, Any]
 
 PROCESS = 1
 BANDWIDTH_STEPS = 1000
+DECODED = 4096
 
 
 def perfetto(program: Program, chip: Chip, timeline: Timeline) -> str:
@@ -37,18 +36,7 @@ def perfetto(program: Program, chip: Chip, timeline: Timeline) -> str:
 
 def write_trace(path: str | Path, program: Program, chip: Chip, timeline: Timeline) -> Path:
     """Write the trace piece by piece into a file that appears only when whole; raise InputError if it cannot."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(pieces(program, chip, timeline))
-        temporary.replace(target)
-    except OSError as error:
-        raise InputError(f"cannot write '{target}': {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return target
+    return write_pieces(path, pieces(program, chip, timeline))
 
 
 def pieces(program: Program, chip: Chip, timeline: Timeline) -> Iterator[str]:
@@ -62,12 +50,12 @@ def pieces(program: Program, chip: Chip, timeline: Timeline) -> Iterator[str]:
 
 def _events(program: Program, chip: Chip, timeline: Timeline) -> Iterator[Event]:
     yield _metadata("process_name", 0, f"{program.name} on {chip.name}")
-    for unit in np.unique(_tracks(chip, timeline)).tolist():
+    tracks = _tracks(chip, timeline)
+    for unit in np.unique(tracks).tolist():
         yield _metadata("thread_name", unit, unit_name(unit, chip.cores))
-    words = decode(program.words)
-    names, tracks = _names(program, words), _tracks(chip, timeline).tolist()
-    for i, word in enumerate(words):
-        yield _slice(i, word, names, chip.clock_mhz, timeline) | {"tid": tracks[i]}
+    names = _Names(program)
+    for i, word in enumerate(_words(program)):
+        yield _slice(i, word, names, chip.clock_mhz, timeline) | {"tid": int(tracks[i])}
     yield from _bandwidth(chip, timeline)
 
 
@@ -79,13 +67,25 @@ def _metadata(kind: str, track: int, name: str) -> Event:
     return {"ph": "M", "name": kind, "pid": PROCESS, "tid": track, "args": {"name": name}}
 
 
-def _names(program: Program, words: list[Word]) -> list[str]:
-    """Return "layer · instruction" for each instruction."""
-    layers = [layer.name for layer in program.layers] or [program.name]
-    return [f"{layers[k]} · {word.instruction.name}" for k, word in zip(rows_of_layers(program), words, strict=True)]
+def _words(program: Program) -> Iterator[Word]:
+    """Yield the instructions, some thousand of which are decoded at a time."""
+    for first in range(0, len(program.words), DECODED):
+        yield from decode(program.words[first : first + DECODED])
 
 
-def _slice(i: int, word: Word, names: list[str], clock_mhz: float, t: Timeline) -> Event:
+class _Names:
+    """The name "layer · instruction" of each instruction, made when it is asked for."""
+
+    def __init__(self, program: Program) -> None:
+        self._layers = [layer.name for layer in program.layers] or [program.name]
+        self._layer_of = rows_of_layers(program)
+        self._opcodes = program.words[:, 0] & np.uint64(0xFF)
+
+    def __getitem__(self, index: int) -> str:
+        return f"{self._layers[self._layer_of[index]]} · {TABLE[int(self._opcodes[index])].name}"
+
+
+def _slice(i: int, word: Word, names: _Names, clock_mhz: float, t: Timeline) -> Event:
     start, end, blocker = int(t.start[i]), int(t.end[i]), int(t.blocker[i])
     arguments: Event = {"index": i, "start_cycle": start, "end_cycle": end}
     if blocker >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -455,3 +456,34 @@ def test_python_and_command_line_give_the_same(accelc: CommandLine, net: Path) -
     assert package.compile(small()).run(values=False).outputs == {}
     with pytest.raises(ModelError):
         package.compile("no.onnx")
+
+
+def test_a_reader_that_leaves_early_is_no_error(accelc: CommandLine, net: Path) -> None:
+    """`accelc disasm F.npu | head` ends in silence, as other programs do."""
+    accelc.ok("compile", net, "-o", "net.npu")
+    reads, writes = os.pipe()
+    os.close(reads)  # as early as can be
+    command = [sys.executable, "-m", "accelc", "disasm", "net.npu"]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, env=env, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "NET", "--json", "/dev/full"),
+        ("run", "NET", "--trace", "/dev/full"),
+        ("run", "NET", "--outputs", "/dev/full"),
+        ("compile", "NET", "-o", "/dev/full"),
+        ("export", "mlp", "--tiny", "-o", "/dev/full"),
+        ("models", "mlp", "--json", "/dev/full"),
+    ],
+)
+def test_a_full_disk_is_one_message(accelc: CommandLine, net: Path, words: tuple[str, ...]) -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("the system has no /dev/full")
+    message = accelc.refused(*(net if word == "NET" else word for word in words))
+    assert message == "cannot write '/dev/full': No space left on device"
+    assert Path("/dev/full").is_char_device()

@@ -57,7 +57,7 @@ def test_both_activation_types_and_chips_agree_with_the_reference(name: str, chi
 
 
 @pytest.mark.parametrize("dataflow", ["ws", "os"])
-@pytest.mark.parametrize("objective", ["latency", "energy", "edp"])
+@pytest.mark.parametrize("objective", ["latency", "energy", "edp", "dram"])
 def test_no_mapping_changes_a_bit(dataflow: str, objective: str) -> None:
     plain = accelc.compile("resnet18", "gemmini", tiny=True).run(seed=7)
     mapped = accelc.compile("resnet18", "gemmini", tiny=True, dataflow=dataflow, objective=objective).run(seed=7)

@@ -18,7 +18,8 @@ def markdown() -> str:
         "# Chips\n\n"
         "Generated from the shipped chip files in `accelc/chip`. A parameter's unit is the end of its name; the\n"
         "source says where its value is taken from, or that it is an assumption. A chip of your own is a TOML\n"
-        "file with the same keys: `accelc run MODEL --chip my.toml`.\n"
+        "file with the same keys: `accelc run MODEL --chip my.toml`. With `base = \"edge\"`, or another shipped\n"
+        "chip, it says only what differs.\n"
     )
     return head + "".join(f"\n{describe(load_chip(name))}" for name in shipped())
 

@@ -30,7 +30,7 @@ Output = Annotated[Path, typer.Option("-o", metavar="REPORT_DIR", help="Where re
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="OUT.json", help="Also write the JSON here.")]
 Check = Annotated[bool, typer.Option("--check", help="Compute values too; compare every integer with the reference.")]
 Force = Annotated[bool, typer.Option("--force", help="Write into a directory that holds other files.")]
-Objective = Annotated[Literal["latency", "energy", "edp"], typer.Option(help="What the schedules minimize.")]
+Objective = Annotated[Literal["latency", "energy", "edp", "dram"], typer.Option(help="What the schedules minimize.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draws random inputs, samples and zoo weights.")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="The reduced variants of zoo networks.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Batch of zoo networks.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ def spread(
     The first error, or an interrupt, stops what has not started.
     """
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=leave_interrupts) as pool:
         futures = {pool.submit(work, *arguments): name for name, arguments in tasks}
         try:
             _tell(futures, progress)
@@ -28,6 +29,11 @@ def spread(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         return [future.result() for future in futures]
+
+
+def leave_interrupts() -> None:
+    """Leave interrupts of the keyboard, which reach all processes of a terminal, to the one that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _tell(futures: dict[Future[Any], str], progress: Progress) -> None:

@@ -40,6 +40,9 @@ from accelc.energy.table import DramEntry, SramEntry, Table, load_table
 from accelc.errors import ChipError
 from accelc.isa import events as ev
 
+Ints = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+
 COMPONENTS = (
     "mac",
     "registers",
@@ -70,17 +73,20 @@ class Prices:
     powers_w: Mapping[str, float]
 
     def energy(
-        self,
-        counts: npt.NDArray[np.int64],
-        cycles: int,
-        host_seconds: float = 0.0,
-        activity: npt.NDArray[np.int64] | None = None,
+        self, counts: Ints, cycles: int, host_seconds: float = 0.0, activity: Ints | None = None
     ) -> dict[str, float]:
         """Return joules by component (COMPONENTS) for counts [events.NAMES], cycles and the host's seconds.
 
         `activity` is the row [activity.COLUMNS] of the layer or run that the counts are of.
         """
-        n: list[int] = (counts if activity is None else counts - spared(self.chip, activity)).tolist()
+        held = counts if activity is None else counts - spared(self.chip, activity)
+        return self.energies(held[None], np.array([cycles]), np.array([host_seconds]))[0]
+
+    def energies(
+        self, counts: Ints, cycles: Ints, host_seconds: npt.NDArray[np.float64]
+    ) -> list[dict[str, float]]:
+        """Return the joules by component of each row of counts [rows, events.NAMES], less what was spared."""
+        n = counts.T
         picojoules = {
             "mac": n[ev.MAC] * self.mac_pj,
             "registers": self._registers(n),
@@ -93,18 +99,21 @@ class Prices:
         seconds = cycles / (self.chip.clock_mhz * 1e6)
         joules = {name: value * 1e-12 for name, value in picojoules.items()}
         passing = {name: watts * seconds for name, watts in self.powers_w.items()}
-        return joules | passing | {"host": self.chip.host.power_w * host_seconds}
+        columns = joules | passing | {"host": self.chip.host.power_w * host_seconds}
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    def _registers(self, n: list[int]) -> float:
+    def _registers(self, n: Ints) -> Reals:
         """Return the energy of the PEs' registers and register files, in pJ."""
         words = (
             n[ev.PE_ACT_READ] + n[ev.PE_ACT_WRITE],
             n[ev.PE_WGT_READ] + n[ev.PE_WGT_WRITE],
             n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE],
         )
-        return sum(count * bits * pj for count, (bits, pj) in zip(words, self.register_pj, strict=True))
+        act, wgt, psum = (count * bits * pj for count, (bits, pj) in zip(words, self.register_pj, strict=True))
+        return np.asarray(act + wgt + psum)
 
-    def _buffers(self, n: list[int]) -> Mapping[str, float]:
+    def _buffers(self, n: Ints) -> Mapping[str, Reals]:
         word_bytes = ACC_WORD_BYTES * psum_bits(self.chip) / self.chip.array.accumulator_bits
         moved = {
             "act_buffer": n[ev.ACT_READ_BYTES] + n[ev.ACT_WRITE_BYTES],
@@ -130,11 +139,7 @@ def prices_of(chip: Chip) -> Prices:
 
 
 def energy_of(
-    chip: Chip,
-    counts: npt.NDArray[np.int64],
-    cycles: int,
-    host_seconds: float = 0.0,
-    activity: npt.NDArray[np.int64] | None = None,
+    chip: Chip, counts: Ints, cycles: int, host_seconds: float = 0.0, activity: Ints | None = None
 ) -> dict[str, float]:
     """Return what `Prices.energy` says of a chip; raise ChipError for a bad table."""
     return prices_of(chip).energy(counts, cycles, host_seconds, activity)
@@ -158,8 +163,9 @@ def psum_bits(chip: Chip) -> int:
     return chip.array.stored_psum_bits or chip.array.accumulator_bits
 
 
-def _hop_bits(chip: Chip, n: list[int]) -> int:
-    return (n[ev.HOP_ACT] + n[ev.HOP_WGT]) * chip.array.operand_bits + n[ev.HOP_PSUM] * psum_bits(chip)
+def _hop_bits(chip: Chip, n: Ints) -> Ints:
+    bits: Ints = (n[ev.HOP_ACT] + n[ev.HOP_WGT]) * chip.array.operand_bits + n[ev.HOP_PSUM] * psum_bits(chip)
+    return bits
 
 
 def buffer_pj_per_byte(table: Table, buffer: Buffer) -> float:
@@ -198,9 +204,9 @@ def dram_entry(chip: Chip, table: Table) -> DramEntry:
     return table.dram[chip.dram.kind]
 
 
-def _dram(entry: DramEntry, n: list[int]) -> float:
+def _dram(entry: DramEntry, n: Ints) -> Reals:
     bits = 8 * n[ev.DRAM_READ_BYTES] * entry.read.value + 8 * n[ev.DRAM_WRITE_BYTES] * entry.write.value
-    return bits + n[ev.DRAM_ACTIVATE] * entry.activate.value
+    return np.asarray(bits + n[ev.DRAM_ACTIVATE] * entry.activate.value)
 
 
 def leakage_watts(chip: Chip, table: Table) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelc.chip import Chip
-from accelc.energy.model import Prices, buffer_pj_per_byte, dram_entry, prices_of, psum_bits, register_pj_per_bit
+from accelc.energy.model import buffer_pj_per_byte, dram_entry, prices_of, psum_bits, register_pj_per_bit
 from accelc.energy.table import Entry, Table, load_table
 from accelc.isa import events as ev
 
@@ -24,17 +24,17 @@ class Rates:
 
 def rates_of(chip: Chip) -> Rates:
     """Return a chip's rates: as energy is linear in the counts, one event gives each."""
-    none, prices = np.zeros(len(ev.NAMES), np.int64), prices_of(chip)
-    pj = {name: _picojoules(prices, k) for k, name in enumerate(ev.NAMES)}
+    events, prices = len(ev.NAMES), prices_of(chip)
+    none = np.zeros(events, np.int64)
+    each = prices.energies(np.eye(events, dtype=np.int64), none, none.astype(np.float64))
+    pj = {name: _picojoules(joules) for name, joules in zip(ev.NAMES, each, strict=True)}
     cycle = prices.energy(none, 1)
     passing_w = {name: cycle[name] * chip.clock_mhz * 1e6 for name in ("clock", "leakage")}
     return Rates(pj, passing_w, prices.energy(none, 0, 1.0)["host"])
 
 
-def _picojoules(prices: Prices, event: int) -> Mapping[str, float]:
-    one = np.zeros(len(ev.NAMES), np.int64)
-    one[event] = 1
-    return {name: joules * 1e12 for name, joules in prices.energy(one, 0).items() if joules}
+def _picojoules(energy: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: joules * 1e12 for name, joules in energy.items() if joules}
 
 
 def figures(chip: Chip) -> Iterator[tuple[str, Entry]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from accelc.graph import FLOAT, Array, Layer, Quant, Tensor
 
 # Operands up to this many elements are shown to shape inference; only shapes, axes, pads, ... matter there.
 _SMALL = 1024
+_LARGE = 1 << 16
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Builder:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)
+    _derived: dict[tuple[str, str], tuple[Tensor, Tensor]] = field(default_factory=dict)
     needed: frozenset[str] = frozenset()  # values that some node reads or the model returns
     allow_host: bool = False
     real: bool = False  # everything on 32-bit numbers
@@ -77,6 +80,27 @@ class Builder:
         tensor = Tensor(self.fresh(name), tuple(data.shape), str(data.dtype), quant, data)
         self.tensors[tensor.name] = tensor
         return tensor
+
+    def derived(
+        self, source: Tensor, what: str, part: str, make: Callable[[], tuple[Array, Quant | None]]
+    ) -> Tensor:
+        """Return a constant made from another; asked for the same again, as in each turn of a loop, the same one."""
+        known, made = self._derived.get((source.name, what), (None, None))
+        if made is None or known is not source or self.tensors.get(made.name) is not made:
+            made = self.constant(f"{source.name}/{part}", *make())
+            self._derived[source.name, what] = source, made
+        return made
+
+    def shared(self, name: str, data: Array) -> Tensor:
+        """Return a constant; a large one equal to an earlier one is that one, for each turn of a loop makes its own."""
+        if data.size < _LARGE:
+            return self.constant(name, data)
+        key = f"{data.dtype}{data.shape}", hashlib.sha256(np.ascontiguousarray(data).data).hexdigest()
+        _, made = self._derived.get(key, (None, None))
+        if made is None or self.tensors.get(made.name) is not made:
+            made = self.constant(name, data)
+            self._derived[key] = made, made
+        return made
 
     def fresh(self, name: str) -> str:
         """Return `name`, or `name` with the first free number behind it."""

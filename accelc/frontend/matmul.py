@@ -9,7 +9,7 @@ import numpy as np
 from accelc.frontend.builder import Builder, real
 from accelc.frontend.conv import unit_scaled
 from accelc.frontend.node import Lowering, Node
-from accelc.graph import Quant, Tensor
+from accelc.graph import Array, Quant, Tensor
 
 
 def gemm(b: Builder, node: Node) -> None:
@@ -57,18 +57,23 @@ def scaled(b: Builder, tensor: Tensor, factor: float) -> Tensor:
     """Return a constant times a factor, the tensor itself when that is 1."""
     if factor == 1.0:
         return tensor
-    return b.constant(f"{tensor.name}/scaled", (real(tensor) * np.float32(factor)).astype(np.float32))
+    value = np.float32(factor)
+    return b.derived(tensor, f"scaled by {factor}", "scaled", lambda: ((real(tensor) * value).astype(np.float32), None))
 
 
 def transposed(b: Builder, weights: Tensor) -> Tensor:
     """Return constant weights (K,N) as (N,K); a per-unit scale moves to axis 0, a per-row one is multiplied out."""
+    return b.derived(weights, "transposed", "t", lambda: _transposed(weights))
+
+
+def _transposed(weights: Tensor) -> tuple[Array, Quant | None]:
     assert weights.data is not None
     quant = weights.quant
     if quant is not None and quant.scale.ndim:
         if quant.axis != 1:
-            return b.constant(f"{weights.name}/t", real(weights).T)
+            return real(weights).T, None
         quant = Quant(quant.scale, quant.zero_point, 0)
-    return b.constant(f"{weights.name}/t", weights.data.T, quant)
+    return weights.data.T, quant
 
 
 def matmul(b: Builder, node: Node) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -45,8 +45,11 @@ def quantize(
     seed: int = 0,
     activations: str = "uint8",
     calibration: str = "minmax",
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Graph:
     """Return a simplified graph with every tensor quantized; scales that the model brings are kept.
+
+    `progress` is told each calibration sample as it is run.
 
     Weights: int8, symmetric, per output channel. Activations: one scale and zero point each, by the samples' ranges
     (without samples: standard normal inputs drawn by `seed`). Biases: int32 in units of input times weight scale.
@@ -57,13 +60,26 @@ def quantize(
     plain = stays_plain(graph, wide=activations == WIDE)
     free = [n for n in open_tensors(graph) if n not in plain]
     runs = prepare(graph, samples, seed) if free or samples is not None else []
-    limits = ranges(graph, runs, free, calibration) if free else {}
+    limits = ranges(graph, _Told(runs, progress), free, calibration) if free else {}
     chosen = choose(graph, limits, activations, free)
     tensors = dict(graph.tensors)
     tensors |= {n: replace(tensors[n], dtype=activations, quant=q) for n, q in chosen.items()}
     described = graph.with_layers(graph.layers, tensors)
     aligned = quantize_bias(align_quantization(_with_constants(described, activations)))
     return verify_quantized(fuse_maps(keep_sums(aligned)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """Samples, each told as it is taken."""
+
+    runs: Iterable[Mapping[str, Array]]
+    progress: Callable[[str], None]
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        for number, run in enumerate(self.runs, 1):
+            self.progress(f"quantize: calibration sample {number}")
+            yield run
 
 
 def _with_constants(graph: Graph, dtype: str) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from accelc.chip import Chip
@@ -11,12 +11,14 @@ from accelc.graph import QUANTIZED, Graph, is_wide, nhwc, verify_quantized
 from accelc.schedule.abreast import pair_up
 from accelc.schedule.allocate import Placement, lives, place
 from accelc.schedule.cascade import striped
+from accelc.schedule.cost import Cost
 from accelc.schedule.holding import Holding, check_planned
 from accelc.schedule.mapping import Mapping as ByHand
-from accelc.schedule.options import OBJECTIVES
+from accelc.schedule.objective import OBJECTIVES, Boxed, objective_of
 from accelc.schedule.order import reordered
 from accelc.schedule.pinned import Pinned, check_names, check_residency
 from accelc.schedule.pinning import Pins, pin
+from accelc.schedule.prediction import predict
 from accelc.schedule.residency import Residency, nothing
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.stages import prepare
@@ -37,6 +39,7 @@ class Schedule:
     residency: Residency
     pins: Pins
     pairs: frozenset[int] = frozenset()  # of two stages that run abreast, the index of the first
+    objective: str = "latency"
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -69,38 +72,46 @@ def schedule(
     search = Search(graph, views, chip, objective, dataflows, pinned)
     plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
     if residency:
-        plans, kept, pins, pairs = _arranged(search, reordered(search, plans))
+        found = _best(search, dataflow, reordered(search, plans))
     else:
         check_planned(search, plans)
-        kept, pins, pairs = nothing(len(plans), chip.timing.act_bytes), Pins(), frozenset()
+        found = _placed(search, dataflow, (plans, nothing(len(plans), chip.timing.act_bytes), Pins(), frozenset()))
     store_of(chip.fingerprint).save()
-    spans = lives(graph, views, [plan.stage for plan in plans])
-    # What the first stage of a pair reads is read until the second ends.
-    spans = [replace(life, last=life.last + (life.last in pairs)) for life in spans]
-    placement = place([life for life in spans if not kept.held(life.name)])
-    return Schedule(graph, chip, dataflow, views, plans, placement, kept, pins, pairs)
+    return found
 
 
 _Arranged = tuple[tuple[StagePlan, ...], Residency, Pins, frozenset[int]]
+BUS_SHARES = (0.0, 0.5)  # of the time of traffic, that is taken from neighbors
 
 
-def _arranged(search: Search, plans: tuple[StagePlan, ...]) -> _Arranged:
-    """Return the plans across stages: of the ways to hold maps, the one that costs least with all that builds on it.
+def _best(search: Search, dataflow: str, plans: tuple[StagePlan, ...]) -> Schedule:
+    """Return the best of several schedules, each the best of its kind: with room for neighbors to run together or not.
 
-    What a mapping by hand asks for need not be possible in all of them.
+    They are judged by what they are predicted to take. What a mapping by hand asks for need not be possible in all.
     """
-    holding = Holding(search, plans)
-    weigh, found, refused = holding.weigh(), list[tuple[float, _Arranged]](), list[MappingError]()
-    for made, kept in holding.choices():
-        try:
-            each = _joined(holding, made, kept)
-        except MappingError as error:
-            refused.append(error)
-        else:
-            found.append((sum(weigh(plan.cost) for plan in each[0] if plan.cost is not None), each))
+    found, refused = list[Schedule](), list[MappingError]()
+    for share in BUS_SHARES if search.objective == "latency" else BUS_SHARES[:1]:
+        holding = Holding(search, plans, share)
+        for made, kept in holding.choices():
+            try:
+                found.append(_placed(search, dataflow, _joined(holding, made, kept)))
+            except MappingError as error:
+                refused.append(error)
     if not found:
         raise refused[0]
-    return min(found, key=lambda each: each[0])[1]
+    return min(_distinct(found), key=_judged) if len(found) > 1 else found[0]
+
+
+def _distinct(found: Sequence[Schedule]) -> list[Schedule]:
+    """Return the schedules without those that equal one before."""
+    keys = [(each.plans, tuple(each.residency.places.items()), each.pairs) for each in found]
+    return [each for k, each in enumerate(found) if keys[k] not in keys[:k]]
+
+
+def _judged(found: Schedule) -> tuple[float, float]:
+    cycles = sum(each.cycles for each in predict(found))
+    moved = sum(plan.cost.dram_bytes for plan in found.plans if plan.cost is not None)
+    return objective_of(found.objective, Boxed(found.chip)).rank(Cost(cycles, 0, 0, 0, moved))
 
 
 def _joined(holding: Holding, plans: tuple[StagePlan, ...], kept: Residency) -> _Arranged:
@@ -109,6 +120,16 @@ def _joined(holding: Holding, plans: tuple[StagePlan, ...], kept: Residency) -> 
     plans, pins = pin(holding.search, each.plans, each.kept.floors, each.pins)
     plans, pairs = pair_up(holding.search, plans, each.kept, pins)
     return plans, each.kept, pins, pairs
+
+
+def _placed(search: Search, dataflow: str, arranged: _Arranged) -> Schedule:
+    """Return the schedule, maps that are not held in their places in DRAM."""
+    (plans, kept, pins, pairs), graph, views = arranged, search.graph, search.views
+    spans = lives(graph, views, [plan.stage for plan in plans])
+    # What the first stage of a pair reads is read until the second ends.
+    spans = [replace(life, last=life.last + (life.last in pairs)) for life in spans]
+    placement = place([life for life in spans if not kept.held(life.name)])
+    return Schedule(graph, search.chip, dataflow, views, plans, placement, kept, pins, pairs, search.objective)
 
 
 def _check_width(graph: Graph, chip: Chip) -> None:

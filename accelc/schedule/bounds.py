@@ -73,15 +73,27 @@ def layer_bound(graph: Graph, layer: Layer, chip: Chip) -> int:
     peak = math.ceil(pixels * n * depth / (chip.array.rows * chip.array.cols))
     if layer.attrs.get("group", 1) > 1:
         return peak // chip.cores
-    passes = min(_pass_bound(chip, dataflow, pixels, depth, n) for dataflow in chip.array.dataflows)
+    runs = _runs(graph, layer, chip)
+    passes = min(_pass_bound(chip, dataflow, pixels, (runs, depth // runs), n) for dataflow in chip.array.dataflows)
     return max(peak, passes) // chip.cores
 
 
-def _pass_bound(chip: Chip, dataflow: str, pixels: int, depth: int, n: int) -> int:
-    """Return the cycles of the fewest passes of a dataflow; a weight tile takes a cycle a row to load."""
-    rows, blocks = chip.array.rows, -(-n // chip.array.cols)
+def _runs(graph: Graph, layer: Layer, chip: Chip) -> int:
+    """Return into how many runs the inputs of one output fall, of which no pass of the array takes more than one."""
+    weights, source = (graph.tensors[name].shape for name in (layer.inputs[1], layer.inputs[0]))
+    whole = len(weights) == 2 or weights[2:] == source[2:]  # the map may be read as one vector
+    return 1 if whole or chip.array.spans_taps else weights[2]
+
+
+def _pass_bound(chip: Chip, dataflow: str, pixels: int, inputs: tuple[int, int], n: int) -> int:
+    """Return the cycles of the fewest passes of a dataflow over so many runs of so many inputs.
+
+    A weight tile takes a cycle a row to load.
+    """
+    (runs, each), rows, blocks = inputs, chip.array.rows, -(-n // chip.array.cols)
+    depth = runs * each
     if dataflow == "ws":
-        return (-(-depth // rows) * blocks - 1) * max(pixels, rows) + pixels
+        return (runs * -(-each // rows) * blocks - 1) * max(pixels, rows) + pixels
     if dataflow == "os":
         return -(-pixels // rows) * blocks * depth
     return 0

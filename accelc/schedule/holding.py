@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from accelc.errors import ScheduleError
@@ -12,6 +12,7 @@ from accelc.schedule.allocate import Life, lives
 from accelc.schedule.cost import Cost
 from accelc.schedule.frames import Frame, frames_of, other_names
 from accelc.schedule.geometry import Held
+from accelc.schedule.objective import Boxed, Weigh, objective_of
 from accelc.schedule.options import Choices
 from accelc.schedule.order import beside
 from accelc.schedule.residency import Map, NoChoiceError, Residency, arrange, choose, maps_of, nothing
@@ -28,7 +29,8 @@ def _widened(life: Life, beside: frozenset[int]) -> Life:
 class Holding:
     """The choice of the maps that stay on chip between the stages of one network."""
 
-    def __init__(self, search: Search, plans: Sequence[StagePlan]) -> None:
+    def __init__(self, search: Search, plans: Sequence[StagePlan], bus_share: float = 0.0) -> None:
+        self.bus_share = bus_share
         self.search, self.plans = search, plans
         self.graph, self.views, self.room = search.graph, search.views, search.chip.timing.act_bytes
         stages = [plan.stage for plan in plans]
@@ -132,13 +134,11 @@ class Holding:
         what = f"the maps held by hand leave gaps in act ({self.room} bytes) that no tile fits in: {alive}"
         return f"layer '{stage.layers[0].name}': {what}"
 
-    def weigh(self) -> Callable[[Cost], float]:
-        """Return a cost as one number that adds up over stages; a product is weighed by shares of the unheld total."""
+    def weigh(self) -> Weigh:
+        """Return a cost as one number that adds up over stages."""
         costs = [plan.cost for plan in self.plans if plan.cost is not None]
-        cycles, moved = sum(c.alone for c in costs) or 1, sum(c.dram_bytes for c in costs) or 1
-        weights = {"latency": (1.0, 1e-6), "energy": (1e-6, 1.0), "edp": (1 / cycles, 1 / moved)}
-        by_cycle, by_byte = weights[self.search.objective]
-        return lambda cost: by_cycle * cost.alone + by_byte * cost.dram_bytes
+        whole = Cost(sum(c.alone for c in costs), 0, 0, 0, sum(c.dram_bytes for c in costs))
+        return objective_of(self.search.objective, Boxed(self.search.chip)).weigh(whole, self.bus_share)
 
     def _price(self, k: int, names: frozenset[str], taken: int) -> Cost | None:
         if self.plans[k].geometry is None:

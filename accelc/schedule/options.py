@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import lru_cache
 
@@ -12,17 +12,12 @@ from accelc.chip import Chip
 from accelc.schedule.cost import Cost, Engines, cost_of, engines_of
 from accelc.schedule.geometry import Geometry, Held
 from accelc.schedule.mapping import FREE, Pin
+from accelc.schedule.objective import Boxed, objective_of
 from accelc.schedule.split import shared, splits
 from accelc.schedule.store import Row, key_of, store_of
 from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
 
 Rank = Callable[[Cost], tuple[float, ...]]
-
-OBJECTIVES: Mapping[str, Rank] = {
-    "latency": lambda cost: (cost.alone, cost.dram_bytes),
-    "energy": lambda cost: (cost.dram_bytes, cost.alone),
-    "edp": lambda cost: (cost.alone * cost.dram_bytes, cost.alone),
-}
 
 
 @dataclass(frozen=True)
@@ -48,19 +43,6 @@ class Choices:
         ends = 1 + len(fields(Tiling))
         pairs = tuple((Tiling(*row[1:ends]), Cost(*row[ends:])) for row in rows)  # type: ignore[arg-type]
         return Choices(tuple(int(row[0]) for row in rows), pairs)
-
-
-class Boxed:
-    """A chip as a cache key: two chips of one fingerprint schedule alike."""
-
-    def __init__(self, chip: Chip) -> None:
-        self.chip = chip
-
-    def __hash__(self) -> int:
-        return hash(self.chip.fingerprint)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Boxed) and other.chip.fingerprint == self.chip.fingerprint
 
 
 @dataclass(frozen=True)
@@ -115,7 +97,7 @@ def _searched(
             cost = cost_of(share, t, box.chip, known.engines(t), foot)
             made = t if count == 1 else replace(t, split=split, shares=count)
             priced.append((on_chip_bytes(foot, share, box.chip), made, cost))
-    return _front(priced, OBJECTIVES[objective])
+    return _front(priced, objective_of(objective, box).rank)
 
 
 def _core(g: Geometry) -> Geometry:

@@ -14,7 +14,7 @@ from accelc.schedule.abreast import LEAST_GAIN
 from accelc.schedule.cost import Engines, engines_of
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import Geometry
-from accelc.schedule.options import Boxed
+from accelc.schedule.objective import Boxed
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.tiling import Tiling
 

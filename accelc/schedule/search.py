@@ -12,7 +12,8 @@ from accelc.graph import TABLE_OPS, Graph, is_wide
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry, geometry_of
 from accelc.schedule.mapping import FREE, Pin
-from accelc.schedule.options import OBJECTIVES, Boxed, Choices, Tables, choices
+from accelc.schedule.objective import Boxed, objective_of
+from accelc.schedule.options import Choices, Tables, choices
 from accelc.schedule.overflow import no_tile
 from accelc.schedule.pinned import Pinned
 from accelc.schedule.stages import Stage, cut_behind, cut_stage
@@ -95,7 +96,7 @@ class Search:
     def _rank(self, plans: list[StagePlan]) -> tuple[float, ...]:
         costs = [plan.cost for plan in plans if plan.cost is not None]
         total = Cost(*(sum(getattr(cost, f.name) for cost in costs) for f in fields(Cost)))
-        return OBJECTIVES[self.objective](total)
+        return objective_of(self.objective, Boxed(self.chip)).rank(total)
 
 
 def table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
+from accelc.comparison.parallel import leave_interrupts
 from accelc.errors import AccelcError, InputError
 from accelc.sweep.spec import Point
 from accelc.sweep.work import Row, evaluate
@@ -82,16 +82,11 @@ def _executor(scheduler: str | None, jobs: int) -> Iterator[Executor]:
             yield executor
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_deaf)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=leave_interrupts)
     try:
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _deaf() -> None:
-    """Leave interrupts to the parent: it tells the workers to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

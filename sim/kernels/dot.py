@@ -1,4 +1,4 @@
-"""The micro-kernel of the MAC array: exact unsigned x signed products of a strip of pixels and one or two blocks."""
+"""The micro-kernel of the MAC array: exact unsigned x signed products of a strip of pixels and some blocks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from accelc.sim.kernels.ir import (
 )
 
 STRIP = 8  # most pixels of one call
+BLOCKS = 2  # most blocks of one call
+LONE_BLOCKS = 4  # most blocks of one pixel, whose sums would wait for each other with fewer
 WORDS = vector(I32, LANES)
 BYTES = vector(I8, 4 * LANES)
 HALVES = vector(I16, 2 * LANES)
@@ -35,7 +37,7 @@ def dot(
     _typing: Any, _blocks: Any, _strip: Any, _to: Any, _to_col: Any, _act: Any, _act_col: Any, _taps_y: Any,
     _taps_x: Any, _tap_row: Any, _tap_col: Any, _quads: Any, _weights: Any, _block_bytes: Any, _accumulate: Any,
 ) -> Any:
-    """Accumulate `strip` (1 to 8) pixels x `blocks` (1 or 2) blocks of 16 channels.
+    """Accumulate `strip` (1 to STRIP) pixels x `blocks` (1 to BLOCKS, of one pixel LONE_BLOCKS) blocks of 16 channels.
 
     Then come integers: address of the sums, bytes between pixels' sums, address of the pixels, bytes between pixels,
     taps_y, taps_x, tap_row, tap_col, depth/4, address of the weights, bytes between blocks, accumulate (0 or 1).
@@ -45,8 +47,8 @@ def dot(
         vnni = {"+avx512f", "+avx512vnni"} <= features(context)
         done = bd.append_basic_block("strip_done")
         choice = bd.switch(bd.add(bd.mul(args[0], I64(STRIP)), args[1]), done)
-        for blocks in (1, 2):
-            for strip in range(1, STRIP + 1):
+        for blocks in range(1, LONE_BLOCKS + 1):
+            for strip in range(1, STRIP + 1 if blocks <= BLOCKS else 2):
                 case = bd.append_basic_block("strip")
                 choice.add_case(I64(blocks * STRIP + strip), case)
                 bd.position_at_end(case)

@@ -133,6 +133,16 @@ def _fma_by_odd_rounding(bd: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value
 
 
 @emitted
+def power_of_two(_typing: Any, _exponent: Any) -> Any:
+    """Return 2.0**n as a float64 for an integer -1022 <= n <= 1023."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        return bd.bitcast(bd.shl(bd.add(args[0], I64(1023)), I64(52)), F64)
+
+    return types.float64(types.int64), codegen
+
+
+@emitted
 def copy_byte(_typing: Any, _to: Any, _source: Any) -> Any:
     """Copy one byte between integer addresses."""
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.dot import STRIP, dot
+from accelc.sim.kernels.dot import BLOCKS, LONE_BLOCKS, STRIP, dot
 from accelc.sim.kernels.ir import address
 
 
@@ -16,7 +16,7 @@ def conv(  # dataflow is a matter of time alone
     tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, dataflow: int, groups: int,  # noqa: ARG001
     act_group: int,
 ) -> None:
-    """Tile of a convolution: two blocks of 16 channels stay in the cache while strips of pixels stream past."""
+    """Tile of a convolution: a few blocks of 16 channels stay in the cache while strips of pixels stream past."""
     if act_row == cols * act_col:  # lines follow each other: one long line
         cols *= rows
         rows = 1
@@ -29,17 +29,18 @@ def conv(  # dataflow is a matter of time alone
         taps_x = 1
     block = taps_y * taps_x * depth * 16
     strips = (cols + STRIP - 1) // STRIP
+    most = LONE_BLOCKS if cols == 1 else BLOCKS
     to = address(m.acc) + 4 * acc
     pixels = address(m.act) + act
     weights = address(m.wgt) + wgt
     for g in range(groups):
-        for j in range(0, n // 16, 2):
+        for j in range(0, n // 16, most):
             for y in range(rows):
                 x = 0
                 for s in range(strips):
                     after = cols * (s + 1) // strips
                     dot(
-                        min(2, n // 16 - j), after - x,
+                        min(most, n // 16 - j), after - x,
                         to + 4 * ((y * cols + x) * acc_col + g * n + 16 * j), 4 * acc_col,
                         pixels + y * act_row + x * act_col + g * act_group, act_col,
                         taps_y, taps_x, tap_row, tap_col, depth // 4,

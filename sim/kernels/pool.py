@@ -6,10 +6,28 @@ import numpy as np
 
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.ir import rint
+from accelc.sim.kernels.ir import address, rint
 from accelc.sim.kernels.vector import FAR, fixed
+from accelc.sim.kernels.window import WIDE, maximum_of_window
 
 CHUNK = 64  # channels whose sums are kept at a time
+
+
+@kernel
+def _whole_maximum(
+    m: Memory, src: int, src_row: int, src_col: int, in_rows: int, in_cols: int, top: int, left: int, kernel_y: int,
+    kernel_x: int, n: int, to: int,
+) -> bool:
+    """Write the maximum of a window of neighbors, cut to the map; say whether it is one that lies apart from them."""
+    first_y, first_x = max(top, 0), max(left, 0)
+    taps_y, taps_x = min(top + kernel_y, in_rows) - first_y, min(left + kernel_x, in_cols) - first_x
+    source = src + first_y * src_row + first_x * src_col
+    end = source + (taps_y - 1) * src_row + (taps_x - 1) * src_col + n
+    if taps_y < 1 or taps_x < 1 or (to < end and source < to + n):
+        return False
+    base = address(m.act)
+    maximum_of_window(base + to, base + source, taps_y, taps_x, src_row, src_col, n // WIDE)
+    return True
 
 
 @kernel
@@ -20,8 +38,14 @@ def max_pool(
 ) -> None:
     """Maximum of each window, all channels of a pixel side by side."""
     row = np.empty(n, np.uint8)
+    plain = dilation_y == 1 and dilation_x == 1 and n % WIDE == 0
     for y in range(rows):
         for x in range(cols):
+            if plain and _whole_maximum(
+                m, src, src_row, src_col, in_rows, in_cols, y * stride_y - top, x * stride_x - left, kernel_y, kernel_x,
+                n, dst + (y * cols + x) * dst_col,
+            ):
+                continue
             for j in range(n):
                 row[j] = 0
             for ky in range(kernel_y):

@@ -7,9 +7,31 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
+from benchmarks import speed
+
 ROOT = Path(__file__).parents[2]
+
+
+def test_networks_of_other_sizes_are_built() -> None:
+    """The image's side and the batch are the inputs' dimensions; other words are refused."""
+    (given,) = speed.built("resnet18:side=96,batch=2", tiny=True).graph.input
+    assert [d.dim_value for d in given.type.tensor_type.shape.dim] == [2, 3, 96, 96]
+    with pytest.raises(SystemExit, match="sizes are batch=N and side=N"):
+        speed.built("resnet18:depth=3", tiny=True)
+
+
+def test_a_recurrent_network_has_words_for_input_and_an_int8_peer() -> None:
+    """Indices lie in the vocabulary of 50; the LSTMs of the int8 model are ONNX Runtime's own quantized ones."""
+    model = speed.built("word_lm", tiny=True)
+    sample = speed.sample_of(model)
+    assert sample["words"].dtype == np.int64
+    assert 2 < sample["words"].max() < 50
+    quantized = onnx.load_from_string(speed.quantized_by_ort(model, sample))
+    assert [n.op_type for n in quantized.graph.node].count("DynamicQuantizeLSTM") == 2
 
 
 @pytest.mark.slow

@@ -44,6 +44,11 @@ WRONG = {
     "duplicate key": edited("lanes = 32", "lanes = 32\nlanes = 16"),
     "not TOML": "rows: 32\n",
     "empty": "",
+    "no core": edited("voltage_v = 0.8\n", "voltage_v = 0.8\ncores = 0\n"),
+    "too many cores": edited("voltage_v = 0.8\n", "voltage_v = 0.8\ncores = 17\n"),
+    "unknown base": 'base = "edgy"\nname = "mine"\n',
+    "no name for a base": 'base = ["edge"]\n',
+    "unknown key over a base": 'base = "edge"\ncore = 2\n',
 }
 
 
@@ -94,6 +99,23 @@ def test_the_fingerprint_follows_every_parameter_but_not_the_prose() -> None:
     assert changed(description="another", sources={}).fingerprint == edge.fingerprint
     assert changed(clock_mhz=999.0).fingerprint != edge.fingerprint
     assert parse_chip(edited("refresh_ns = 280", "refresh_ns = 281"), "x").fingerprint != edge.fingerprint
+
+
+def test_a_chip_over_a_base_says_what_differs() -> None:
+    text = 'base = "edge"\nname = "mine"\n[dram]\nburst_ns = 2.5\n[dram.sources]\nburst_ns = "twice as wide"\n'
+    mine, edge = parse_chip(text, "mine.toml"), load_chip("edge")
+    assert (mine.name, mine.dram.burst_ns, mine.dram.sources["burst_ns"]) == ("mine", 2.5, "twice as wide")
+    assert mine.dram.sources["activate_ns"] == edge.dram.sources["activate_ns"]
+    assert mine.model_copy(update={"dram": edge.dram, "name": "edge"}).fingerprint == edge.fingerprint
+
+
+def test_one_core_leaves_no_trace_in_a_description() -> None:
+    """A chip of one core has the description, and so the fingerprint, that it had before there were several."""
+    edge, two = load_chip("edge"), load_chip("edge_2core")
+    assert "cores" not in edge.model_dump() | edge.model_dump(mode="json")
+    assert two.model_dump()["cores"] == 2
+    assert Chip.model_validate(two.model_dump(mode="json")).fingerprint == two.fingerprint != edge.fingerprint
+    assert (two.peak_macs_per_cycle, two.dram_bytes_per_cycle) == (2048, edge.dram_bytes_per_cycle)
 
 
 def test_latencies_round_up_to_cycles() -> None:

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import accelc
-from accelc.chip import load_chip
+from accelc.chip import Chip, load_chip
 from accelc.errors import MachineError
 from accelc.isa import Queue, Word, decode, encode
 from accelc.isa.encoding import decode_queues
 from accelc.lower import lower
 from accelc.program import HostCall, Port, Program
 from accelc.schedule import schedule
+from accelc.schedule.mapping import Mapping as ByHand
+from accelc.schedule.mapping import Pin
 from accelc.sim.bounds import ranges
 from accelc.sim.hazards import check_hazards
 from accelc.sim.timing import time_program
@@ -203,14 +205,17 @@ def test_compiled_host_calls_are_sound() -> None:
 def plainly_sound(made: Program) -> bool:
     """The same question answered the slow way: all paths of the graph of tokens, all pairs of on-chip byte ranges."""
     words, queues = decode(made.words), decode_queues(made.words).tolist()
-    members = {q: [i for i, r in enumerate(queues) if r == q] for q in Queue}
+    lanes = [(w.core, q) for w, q in zip(words, queues, strict=True)]
     above: list[set[int]] = []  # what is complete before each instruction starts; waits only reach back in these
     for i, w in enumerate(words):
-        direct = [members[q][n - 1] for q, n in w.wait.items()] + [k for k in members[Queue(queues[i])] if k < i][-1:]
-        above.append(set(direct).union(*(above[k] for k in direct)))
+        waits = [(w.core if q.of_core else 0, q, n) for q, n in w.wait.items()]
+        direct = [[k for k, lane in enumerate(lanes) if lane == (core, q)][n - 1] for core, q, n in waits]
+        direct += [k for k in range(i) if lanes[k] == lanes[i]][-1:]
+        everything = set(range(i)) if w.instruction.name == "sync" else set[int]()
+        above.append(everything.union(direct, *(above[k] for k in direct)))
     touched = [touched_by(w) for w in words]
     return all(
-        i in above[j] or queues[i] == queues[j] or not clash(touched[i], touched[j])
+        i in above[j] or lanes[i] == lanes[j] or not clash(touched[i], touched[j])
         for j in range(len(words)) for i in range(j)
     )  # fmt: skip
 
@@ -219,7 +224,8 @@ def touched_by(made: Word) -> list[tuple[int, int, int, bool]]:
     row = np.zeros((1, 32), np.int64)
     for k, f in enumerate(made.instruction.fields):
         row[0, k] = 0 if f.operand.real else made.operands[f.name]
-    return [(s, int(a[0]), int(b[0]), w) for s, a, b, w in ranges(made.instruction, row)]
+    own = [100 * made.core, 0]  # the DRAM is one for all cores
+    return [(s + own[s == 0], int(a[0]), int(b[0]), w) for s, a, b, w in ranges(made.instruction, row)]
 
 
 def clash(one: list[tuple[int, int, int, bool]], other: list[tuple[int, int, int, bool]]) -> bool:
@@ -233,16 +239,31 @@ def test_without_a_token_a_program_is_refused_or_still_ordered(name: str) -> Non
     """Every wait of a compiled program is left out once (at most 60 of them); an independent check must agree."""
     net = Net(1)
     made = lower(schedule(net.graph(CASES[name](net)), CHIPS["small"]), CHIPS["small"])
+    assert_both_checks_agree(made, CHIPS["small"])
+
+
+def test_so_is_a_program_of_two_cores() -> None:
+    """Rows are shared out: bands touch ranges of bytes that the plain check can tell apart."""
+    net, chip = Net(1), EDGE.model_copy(update={"cores": 2})
+    y = net.conv(net.input(1, 16, 12, 12), 32, pads=(1, 1, 1, 1))
+    graph = net.graph(net.pool("max_pool", net.conv(y, 48, pads=(1, 1, 1, 1)), (2, 2), (2, 2)))
+    plan = schedule(graph, chip, residency=False, mapping=ByHand(defaults=Pin(split="rows")))
+    made = lower(plan, chip)
+    assert any(Queue.SYNC in w.wait for w in decode(made.words))
+    assert_both_checks_agree(made, chip)
+
+
+def assert_both_checks_agree(made: Program, chip: Chip) -> None:
     words = decode(made.words)[:200]
     made = replace(made, words=encode(words), layer_of=made.layer_of[:200])
     assert plainly_sound(made)
-    assert not refused(made, CHIPS["small"])
+    assert not refused(made, chip)
     waits = [(i, q) for i, w in enumerate(words) for q in w.wait]
     chosen = np.random.default_rng(2).permutation(len(waits))[:60]
     outcomes = []
     for i, q in (waits[k] for k in chosen):
         less = replace(words[i], wait={r: n for r, n in words[i].wait.items() if r != q})
         broken = replace(made, words=encode([*words[:i], less, *words[i + 1 :]]))
-        outcomes.append(refused(broken, CHIPS["small"]))
+        outcomes.append(refused(broken, chip))
         assert outcomes[-1] != plainly_sound(broken), (i, q)
     assert any(outcomes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ from accelc.graph import Quant
 from accelc.isa.evaluate import evaluate
 from accelc.isa.real import FUNCTIONS, REDUCTIONS, UPDATES
 from accelc.isa.stream import Demand, demand, stream
-from accelc.program import Operand
+from accelc.program import Operand, StreamCall
 from accelc.program_records import check_program
 from accelc.run import run_compiled
+from accelc.sim.kernels import chain
 from accelc.sim.kernels.real import OPERATIONS
-from accelc.sim.stream import read_operand, write_operand
+from accelc.sim.stream import prepared, read_operand, run_stream, write_operand
 
 Array = npt.NDArray[Any]
 
@@ -96,6 +98,61 @@ def test_chains_of_functions_equal_their_definition() -> None:
         first, second = (str(rng.choice(names)) for _ in range(2))
         steps = ((first, 0), ("mul", 2, 1), (second, 3), ("where", 0, 4, 1))
         same("map", {"steps": steps}, [x, y], (700, 101))
+
+
+def test_compiled_chains_equal_their_plain_form() -> None:
+    """In every bit, on tensors as they lie in DRAM: repeated along axes, with gaps, as bytes and as integers."""
+    rng = np.random.default_rng(5)
+    binary = [name for name in chain.FUNCTIONS if FUNCTIONS[name].operands == 2]
+    unary = [name for name in chain.FUNCTIONS if FUNCTIONS[name].operands == 1]
+    count = 0
+    for _ in range(120):
+        rows, cols = int(rng.integers(1, 4)), int(rng.choice([16, 40, 1100]))
+        kinds = [str(kind) for kind in rng.choice(["float32", "int8", "uint8"], 3)]
+        shapes = [(rows, cols), (1, cols), (rows, 1)]
+        places = [(128, kinds[0], shapes[0]), (1 << 15, kinds[1], shapes[1]), (1 << 16, kinds[2], shapes[2])]
+        tensors = [_operand(rng, *place) for place in places] + [_operand(rng, 3 << 15, "int32", (cols,))]
+        output = _operand(rng, 1 << 17, str(rng.choice(["float32", "int8", "uint8"])), (rows, cols))
+        steps = [("to_float", 3)]
+        for k in range(4, 4 + int(rng.integers(1, 6))):
+            name = str(rng.choice(binary if rng.random() < 0.5 else unary))
+            steps.append((name, *rng.choice([0, 1, 2, *range(4, k + 1)], FUNCTIONS[name].operands).tolist()))
+        call = StreamCall("s", "map", {"steps": steps}, tuple(tensors), output)
+        fast = rng.integers(0, 256, 1 << 18).astype(np.uint8)
+        for tensor in tensors:
+            if tensor.stored == "float32":
+                write_operand(fast, tensor, numbers(rng, tensor.shape, "f", strange=True))
+        plain = fast.copy()
+        run = chain.compiled(fast, call)
+        if run is not None:
+            count += 1
+            run()
+            run_stream(plain, call)
+            np.testing.assert_array_equal(read_operand(fast, output), read_operand(plain, output), str(call))
+    assert count > 60
+
+
+def _operand(rng: np.random.Generator, address: int, stored: str, shape: tuple[int, ...]) -> Operand:
+    size = 1 if stored in ("int8", "uint8") else 4
+    row = shape[-1] * size + int(rng.choice([0, 24]))
+    strides = (row, size) if len(shape) == 2 else (size,)
+    return Operand(address, stored, shape, strides, float(rng.choice([0.02, 1.5])), int(rng.integers(0, 9)))
+
+
+def test_chains_that_are_not_compiled_run_in_their_plain_form() -> None:
+    """A function of integers, a result over an operand that lies elsewhere, elements with gaps."""
+    dram = np.zeros(4096, np.uint8)
+    x, y = (Operand(a, "float32", (2, 64), (256, 4)) for a in (0, 1024))
+    assert chain.compiled(dram, StreamCall("s", "map", {"steps": [("add", 0, 0)]}, (x,), y)) is not None
+    for name, source, goal in (
+        ("floor", x, y),
+        ("exp", x, replace(x, address=64)),
+        ("exp", replace(x, shape=(2, 32), strides=(256, 8)), replace(y, shape=(2, 32))),
+        ("neg", replace(x, stored="int32"), y),
+    ):
+        call = StreamCall("s", "map", {"steps": [(name, 0)]}, (source,), goal)
+        assert chain.compiled(dram, call) is None
+        prepared(dram, call)()
 
 
 @pytest.mark.parametrize("stored", ["uint8", "int8", "int16", "float32", "int32"])

@@ -85,6 +85,38 @@ def word_lists(draw: st.DrawFn, cores: int = 1) -> list[Word]:
 
 
 @st.composite
+def steady_chips(draw: st.DrawFn) -> Chip:
+    """Enough bursts under way, and so little time to change rows, that bursts follow evenly across most of them."""
+    timing = {f"{name}_ns": float(draw(st.integers(1, 24))) for name in ("activate", "precharge", "access")}
+    return chip_with(
+        "edge",
+        dma={"outstanding": draw(st.sampled_from((4, 8, 16))), "bytes_per_cycle": draw(st.sampled_from((8, 64)))},
+        dram={
+            "banks": draw(st.sampled_from((2, 8))), "row_bytes": draw(st.sampled_from((256, 1024))),
+            "burst_ns": float(draw(st.integers(3, 9))), "refresh_interval_ns": 700.0, "refresh_ns": 40.0, **timing,
+        },
+    )  # fmt: skip
+
+
+@st.composite
+def long_transfers(draw: st.DrawFn) -> list[Word]:
+    """Loads and stores over the same places, so that banks are found with other rows open."""
+    some = st.builds(
+        lambda name, source, target, count: word(name, bytes=count, src=source, dst=target),
+        st.sampled_from(("load_weights", "store")), st.integers(0, 9000), st.integers(0, 9000), st.integers(1500, 4500),
+    )  # fmt: skip
+    return draw(st.lists(some, min_size=2, max_size=4))
+
+
+@given(words=long_transfers(), chip=steady_chips())
+@settings(max_examples=50, deadline=None)
+def test_long_transfers_equal_the_plain_model(words: list[Word], chip: Chip) -> None:
+    fast, plain = time_program(program(words), chip), PlainTiming(program(words), chip).run()
+    assert fast.end.tolist() == plain.end
+    assert (int(fast.row_hits.sum()), int(fast.activates.sum())) == (plain.dram.hits, plain.dram.activates)
+
+
+@st.composite
 def systems(draw: st.DrawFn) -> tuple[list[Word], Chip]:
     """Draw a chip, and words for any of its cores."""
     chip = draw(chips())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from accelc.chip import load_chip
 from accelc.errors import InputError
 from accelc.sim.timing import time_program
-from accelc.sim.trace import perfetto, write_trace
+from accelc.sim.trace import perfetto, pieces, write_trace
 from tests.sim.programs import L, M, V, program, word
 
 EDGE = load_chip("edge")
@@ -44,3 +45,25 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["t.json"]
     with pytest.raises(InputError, match="cannot write"):
         write_trace(tmp_path / "missing" / "t.json", PROGRAM, EDGE, TIMELINE)
+
+
+def test_a_device_is_written_to_not_replaced() -> None:
+    """A full one is told; it is still a device after that."""
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("the system has no /dev/full")
+    with pytest.raises(InputError, match="cannot write '/dev/full': No space left on device"):
+        write_trace("/dev/full", PROGRAM, EDGE, TIMELINE)
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_trace_of_many_instructions_is_never_whole_in_memory() -> None:
+    """Its pieces are made one by one: at any time far less is held than the text has."""
+    loads = [word("load", bytes=64) for _ in range(20_000)]
+    long = program([*loads, word("halt")], layers=[0] * 20_001)
+    timeline = time_program(long, EDGE)
+    tracemalloc.start()
+    size = sum(len(piece) for piece in pieces(long, EDGE, timeline))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > 7 << 20
+    assert peak < size

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -186,3 +191,20 @@ def test_a_scheduler_that_does_not_answer_is_told(accelc: CommandLine, tmp_path:
 def test_unreadable_specs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_spec(tmp_path / "missing.toml")
+
+
+def test_an_interrupt_at_the_keyboard_ends_all_processes_in_silence(tmp_path: Path) -> None:
+    """A terminal interrupts the command and its workers alike; what is done stays, no process prints a traceback."""
+    rows = ", ".join(map(str, range(1, 400)))
+    path = spec(tmp_path, f'models = ["mlp"]\n[options]\ntiny = true\n[grid]\narray.rows = [{rows}]\n')
+    command = [sys.executable, "-m", "accelc", "sweep", str(path), "--jobs", "2"]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True) as process:
+        assert process.stderr is not None
+        while not re.match(r"\d+ of 399 points, ", line := process.stderr.readline()):
+            assert line, "the sweep ended before it could be interrupted"
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert 0 < len(read_rows(path.with_suffix(".jsonl"))) < 399

@@ -50,7 +50,7 @@ class Steps:
             data = data.astype(np.float32)
         elif data.dtype.kind == "b":
             data = data.astype(np.int64)
-        return self.b.constant(f"{self.node.name}/constant", data).name
+        return self.b.shared(f"{self.node.name}/constant", data).name
 
     def value(self, x: str) -> Array | None:
         """Return a constant's real value, or None."""
