@@ -91,10 +91,11 @@ def _layers(
 
 def _stages(program: Program, causes: Ints) -> list[list[int]]:
     """Return the cycles by cause of each layer's stage."""
-    stage = np.array([layer.stage for layer in program.layers], np.int64)
-    sums = np.zeros((stage.max(initial=0) + 2, causes.shape[1]), np.int64)  # the last row: of no stage
-    np.add.at(sums, stage, causes)
-    return [list(row) for row in sums[stage].tolist()]
+    found: dict[int, Ints] = {}
+    for layer, row in zip(program.layers, causes, strict=True):
+        found[layer.stage] = found.get(layer.stage, np.zeros_like(row)) + row
+    rows = {stage: row.tolist() for stage, row in found.items()}
+    return [rows[layer.stage] for layer in program.layers]
 
 
 def _layer(
