@@ -36,8 +36,7 @@ def main() -> None:
     for name in options.names or catalog():
         choice = ["--one", name, "--chip", options.chip, "--check", options.check]
         command = [sys.executable, "-m", "benchmarks.zoo", *choice]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        rows[f"{name} {options.chip}"] = json.loads(done.stdout) if not done.returncode else _failed(name, done.stderr)
+        rows[f"{name} {options.chip}"] = _row(name, command, options.limit)
         print(f"{name}: {rows[f'{name} {options.chip}']}", file=sys.stderr, flush=True)
         atomic_write(RESULTS, json.dumps(rows, indent=1).encode())
     atomic_write(options.output, page(rows, options.chip).encode())
@@ -49,8 +48,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--chip", default="edge")
     parser.add_argument("--check", default="reference")
+    parser.add_argument("--limit", type=int, default=1800, help="seconds after which a network is given up")
     parser.add_argument("--output", type=Path, default=DOCS / "zoo.md")
     return parser.parse_args()
+
+
+def _row(name: str, command: list[str], limit: int) -> dict[str, Any]:
+    """Return the figures that a process of its own measures, or why there are none."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {"name": name, "failed": f"given up after {limit} s"}
+    return json.loads(done.stdout) if not done.returncode else _failed(name, done.stderr)
 
 
 def _failed(name: str, message: str) -> dict[str, Any]:
