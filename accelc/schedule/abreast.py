@@ -68,7 +68,7 @@ def _shared(pair: tuple[StagePlan, StagePlan]) -> tuple[StagePlan, StagePlan]:
 
 def _asked(search: Search, plan: StagePlan) -> bool | None:
     """Return whether a stage is to run beside the next, None if that is free."""
-    return None if plan.tiling is None else search.pinned.named(plan.stage).abreast
+    return None if plan.tiling is None else search.pinned.of(plan.stage).abreast
 
 
 def _refused(search: Search, plan: StagePlan) -> MappingError:

@@ -61,3 +61,9 @@ def test_a_pair_computes_the_same_and_waits_less() -> None:
     wanted = run(graph, {name: quantize(program.inputs[0], given)}, keep=[output])[output]
     np.testing.assert_array_equal(Machine(program, EDGE).run({name: given}).integers[output], wanted)
     assert time_program(program, EDGE).cycles < time_program(lower(apart(plan), EDGE), EDGE).cycles
+
+
+def test_no_pairs_where_the_default_says_so() -> None:
+    graph, _ = bottleneck()
+    assert schedule(graph, EDGE, mapping=Mapping({}, Pin(stripes=1))).pairs
+    assert not schedule(graph, EDGE, mapping=Mapping({}, Pin(stripes=1, abreast=False))).pairs
