@@ -154,6 +154,7 @@ def _lines(plan: Schedule) -> Iterator[str]:
     for index, entry in enumerate(plan.plans):
         names = " + ".join(layer.name for layer in entry.stage.layers)
         names += ", abreast with the next" if index in plan.pairs else ""
+        names += f", stripe {entry.part.stripe + 1} of {entry.part.stripes}" if entry.part is not None else ""
         if entry.tiling is None or entry.cost is None:
             yield f"  {entry.stage.kind} {names}"
             continue
