@@ -23,7 +23,6 @@ from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCall
 from accelc.schedule import Schedule, StagePlan
 from accelc.schedule.bounds import Bound, Fixed, bounds_of, network_bound
-from accelc.schedule.prediction import predict
 from accelc.schedule.split import shares
 from accelc.schedule.views import round_up
 
@@ -226,7 +225,7 @@ def _layer_infos(plan: Schedule, bounds: Mapping[str, Bound], host_j: Mapping[st
 def _predicted(plan: Schedule) -> dict[str, Mapping[str, int]]:
     """Return the predicted cycles by cause of each stage, all its stripes together, under the layer that opens it."""
     found: dict[str, Counter[str]] = {}
-    for entry, expected in zip(plan.plans, predict(plan), strict=True):
+    for entry, expected in zip(plan.plans, plan.expected, strict=True):
         found.setdefault(entry.stage.layers[0].name, Counter()).update(expected.causes)
     return {name: dict(causes) for name, causes in found.items() if causes.total()}
 

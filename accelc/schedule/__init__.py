@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from accelc.chip import Chip
 from accelc.errors import MappingError, ScheduleError
@@ -18,7 +19,7 @@ from accelc.schedule.objective import OBJECTIVES, Boxed, objective_of
 from accelc.schedule.order import reordered
 from accelc.schedule.pinned import Pinned, check_names, check_residency
 from accelc.schedule.pinning import Pins, pin
-from accelc.schedule.prediction import predict
+from accelc.schedule.prediction import Prediction, predict
 from accelc.schedule.residency import Residency, nothing
 from accelc.schedule.search import Search, StagePlan
 from accelc.schedule.stages import prepare
@@ -40,6 +41,11 @@ class Schedule:
     pins: Pins
     pairs: frozenset[int] = frozenset()  # of two stages that run abreast, the index of the first
     objective: str = "latency"
+
+    @cached_property
+    def expected(self) -> tuple[Prediction, ...]:
+        """The prediction of each stage, in the order of the plans."""
+        return predict(self)
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -90,16 +96,28 @@ def _best(search: Search, dataflow: str, plans: tuple[StagePlan, ...]) -> Schedu
     They are judged by what they are predicted to take. What a mapping by hand asks for need not be possible in all.
     """
     found, refused = list[Schedule](), list[MappingError]()
-    for share in BUS_SHARES if search.objective == "latency" else BUS_SHARES[:1]:
-        holding = Holding(search, plans, share)
-        for made, kept in holding.choices():
-            try:
-                found.append(_placed(search, dataflow, _joined(holding, made, kept)))
-            except MappingError as error:
-                refused.append(error)
+    for holding, (made, kept) in _held(search, plans):
+        try:
+            found.append(_placed(search, dataflow, _joined(holding, made, kept)))
+        except MappingError as error:
+            refused.append(error)
     if not found:
         raise refused[0]
     return min(_distinct(found), key=_judged) if len(found) > 1 else found[0]
+
+
+def _held(
+    search: Search, plans: tuple[StagePlan, ...]
+) -> Iterator[tuple[Holding, tuple[tuple[StagePlan, ...], Residency]]]:
+    """Yield the choices of maps to hold, each once, with what made it first."""
+    seen = []
+    for share in BUS_SHARES if search.objective == "latency" else BUS_SHARES[:1]:
+        holding = Holding(search, plans, share)
+        for choice in holding.choices():
+            key = choice[0], tuple(choice[1].places.items())
+            if key not in seen:
+                seen.append(key)
+                yield holding, choice
 
 
 def _distinct(found: Sequence[Schedule]) -> list[Schedule]:
@@ -109,7 +127,7 @@ def _distinct(found: Sequence[Schedule]) -> list[Schedule]:
 
 
 def _judged(found: Schedule) -> tuple[float, float]:
-    cycles = sum(each.cycles for each in predict(found))
+    cycles = sum(each.cycles for each in found.expected)
     moved = sum(plan.cost.dram_bytes for plan in found.plans if plan.cost is not None)
     return objective_of(found.objective, Boxed(found.chip)).rank(Cost(cycles, 0, 0, 0, moved))
 

@@ -32,6 +32,7 @@ from accelc.schedule.views import round_up
 LONGEST = 10  # stages of a run
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # stripes
 TRIED = 2  # of these, those that are priced: the fewest that fit, and the next ones
+LEAST_GAIN = 0.005  # of a run's cost, that its transfers must make up to be worth a try
 ASKED = -1e30  # less than any cost, for a run that the user asks for
 
 
@@ -88,6 +89,8 @@ class Cascades:
 
     def _cut(self, first: int, last: int, asked: int | None) -> Iterator[Cascade]:
         """Yield a run in the numbers of stripes that are tried."""
+        if asked is None and not self._may_gain(first, last):
+            return
         run = _Run(self, first, last)
         if not run.bands or not run.legal():
             return
@@ -99,6 +102,12 @@ class Cascades:
                 tried += 1
             if tried == TRIED:
                 return
+
+    def _may_gain(self, first: int, last: int) -> bool:
+        """Return whether stages wait for the DRAM: stripes take nothing off the array's and the vector unit's work."""
+        costs = [plan.cost for plan in self.plans[first : last + 1] if plan.cost is not None]
+        least = sum(self.weigh(Cost(max(cost.mac, cost.vector), 0, 0, 0, 0)) for cost in costs)
+        return least < (1 - LEAST_GAIN) * sum(self.weigh(cost) for cost in costs)
 
 
 def _plain(plan: StagePlan) -> bool:
