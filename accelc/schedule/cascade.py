@@ -253,13 +253,12 @@ class _Run:
         return (found, pins, start) if start > 0 and self._fit(found, highest, stay, start) else None
 
     def _weights(self, heads: Sequence[int]) -> dict[int, int]:
-        """Return the bytes that the weights of each head take, about."""
+        """Return the bytes that the weights of each head take in one tile."""
         found = {}
         for k in heads:
-            g, t = self.plans[k].geometry, self.plans[k].tiling
+            g = self.plans[k].geometry
             assert g is not None
-            assert t is not None
-            found[k] = held_bytes(g, t)
+            found[k] = weight_bytes(g, Tiling(1, 1, g.mid[2], g.group_in, True, "", g.conv[0].kernel))
         return found
 
     def _tiling(self, k: int, g: Geometry, room: int, wgt_room: int | None) -> Tiling | None:

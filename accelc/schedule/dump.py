@@ -76,6 +76,7 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
     assert g is not None
     assert t is not None
     deep, region = cuts_depth(g), schedule.views[plan.stage.output].region
+    whole = schedule.residency.held(region) and (plan.part is None or region not in plan.part.bands)
     return Pin(
         dataflow=t.dataflow if g.has_head else None,  # type: ignore[arg-type]
         rows=t.rows,
@@ -86,7 +87,8 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
         order="weights" if t.weights_outer else "map",
         slots=t.slots,
         split=t.split if schedule.chip.cores > 1 else None,  # type: ignore[arg-type]
-        hold=region in schedule.residency.places and (plan.part is None or region not in plan.part.bands),
+        hold=whole,
+        at=schedule.residency.places[region] if whole else None,
         hold_weights=k in schedule.pins.places if _shared(schedule, plan) else None,
         abreast=k in schedule.pairs,
         stripes=1,

@@ -17,7 +17,7 @@ from accelc.schedule.options import Choices
 from accelc.schedule.order import beside
 from accelc.schedule.residency import Map, NoChoiceError, Residency, arrange, choose, maps_of, nothing
 from accelc.schedule.search import Search, StagePlan
-from accelc.schedule.tiling import Tiling
+from accelc.schedule.tiling import SLACK, Tiling
 from accelc.schedule.views import round_up
 
 
@@ -38,6 +38,7 @@ class Holding:
         judged = frames_of(self.graph, self.views, stages, [plan.geometry for plan in plans], self.lives)
         self.frames = {name: frame for name, frame in judged.items() if isinstance(frame, Frame)}
         self.must, self.barred = self._asked(judged)
+        self.asked_at = self._asked_at()
         self._known: dict[tuple[int, Held], Choices] = {}
 
     def choices(self) -> list[tuple[tuple[StagePlan, ...], Residency]]:
@@ -68,9 +69,10 @@ class Holding:
 
     def _arranged(self, held: Sequence[Map], *, exact: bool) -> tuple[tuple[StagePlan, ...], Residency] | int:
         """Return the maps in their places with the plans in the room that is left, or a stage that finds too little."""
-        kept = arrange(held, self.frames, len(self.plans), self.room, exact)
+        kept = arrange(held, self.frames, len(self.plans), self.room, exact, self.asked_at)
         if isinstance(kept, int):
             return kept
+        kept = replace(kept, floors=self._floors(kept))
         plans, crowded = self._plans(kept)
         return (plans, kept) if crowded is None else crowded
 
@@ -79,6 +81,14 @@ class Holding:
         regions = [self.views[plan.stage.output].region for plan in self.plans]
         apart = {k for k, name in enumerate(regions) if name in self.frames and not kept.held(name)}
         return beside(self.search, self.plans) | apart
+
+    def _floors(self, kept: Residency) -> tuple[int, ...]:
+        """Return for each stage where the first map that is alive there lies, however much longer it was given."""
+        alive = [life for life in self.lives if kept.held(life.name)]
+        return tuple(
+            min((kept.places[life.name] for life in alive if life.first <= k <= life.last), default=self.room)
+            for k in range(len(self.plans))
+        )
 
     def _choose(self, maps: Sequence[Map]) -> tuple[list[Map], bool]:
         """Return the maps to hold; raise ScheduleError naming the stage that then finds no mapping."""
@@ -107,6 +117,18 @@ class Holding:
         must = frozenset(name for name, (hold, _) in said.items() if hold)
         rest = [self.views[stage.output].region for stage in stages if self.search.pinned.of(stage).hold is False]
         return must, frozenset((*said, *rest)) - must
+
+    def _asked_at(self) -> dict[str, int]:
+        """Return the places that a mapping by hand gives to maps; raise MappingError where it gives one map two."""
+        found: dict[str, int] = {}
+        for plan in self.plans:
+            region, at = self.views[plan.stage.output].region, self.search.pinned.named(plan.stage).at
+            layer = plan.stage.layers[-1].name
+            if at is not None and at % SLACK:
+                raise self._error(layer, f"at = {at}: a multiple of {SLACK} would work")
+            if at is not None and found.setdefault(region, at) != at:
+                raise self._error(layer, f"at = {at}: the same map has at = {found[region]} elsewhere")
+        return found
 
     def _error(self, layer: str, message: str) -> ScheduleError:
         return self.search.pinned.mapping.error(layer, message)

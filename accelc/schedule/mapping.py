@@ -27,9 +27,9 @@ class Pin:
     `rows` x `cols` x `channels` outputs are made at a time from `depth` input channels and `kernel_rows` rows of the
     kernel. `order` names what stays on chip while the other passes: a block of weights or a tile of the map. `slots`
     is 2 where the next tile is loaded while one computes. `split` says how cores share the stage. `hold` keeps the
-    stage's result on chip for its whole life, `hold_weights` weights that several stages share. `abreast` lets its
-    tiles and the next stage's take turns. `stripes` cuts the run of stages from this one `through` that of another
-    layer into so many stripes. `cut` ends a stage behind the layer.
+    stage's result on chip for its whole life, from byte `at` of the buffer on; `hold_weights` weights that several
+    stages share. `abreast` lets its tiles and the next stage's take turns. `stripes` cuts the run of stages from this
+    one `through` that of another layer into so many stripes. `cut` ends a stage behind the layer.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -44,6 +44,7 @@ class Pin:
     slots: Annotated[int, Field(ge=1, le=2, strict=True)] | None = None
     split: Literal["none", "rows", "channels", "batch"] | None = None
     hold: Flag | None = None
+    at: Annotated[int, Field(ge=0, strict=True)] | None = None
     hold_weights: Flag | None = None
     abreast: Flag | None = None
     stripes: Count | None = None
@@ -61,7 +62,7 @@ class Pin:
     @property
     def tile(self) -> Pin:
         """Return only what the search within one stage depends on."""
-        return replace(self, hold=None, hold_weights=None, abreast=None, stripes=None, through=None, cut=None)
+        return replace(self, hold=None, at=None, hold_weights=None, abreast=None, stripes=None, through=None, cut=None)
 
     def allows(self, split: str, rows: int, channels: int) -> bool:
         """Return whether a stage may be shared out in a way that leaves each core so many rows and channels."""
@@ -162,6 +163,7 @@ _RULES = {
     "order": '"weights" or "map"',
     "slots": "1 or 2",
     "split": '"none", "rows", "channels" or "batch"',
+    "at": "a whole number of bytes from the start of act",
     "stripes": "a whole number of at least 1",
     "through": "the name of a layer",
 }

@@ -137,22 +137,44 @@ def _merged(states: Sequence[_State]) -> list[_State]:
 
 
 def arrange(
-    held: Sequence[Map], frames: Mapping[str, Frame], stages: int, room: int, exact: bool
+    held: Sequence[Map],
+    frames: Mapping[str, Frame],
+    stages: int,
+    room: int,
+    exact: bool,
+    asked: Mapping[str, int],
 ) -> Residency | int:
-    """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps overflow it."""
+    """Return the residency of the maps held, from the end of the buffer down, or a stage where gaps overflow it.
+
+    Where a place is asked for every map, these are taken.
+    """
     turns = _turns(held)
     spans = turn_lives(held, turns)
-    placement = place(spans)
-    over = [span.first for span in spans if placement.offsets[span.name] + span.bytes > room]
+    if spans and all(span.name in asked for span in spans):
+        starts, over = {span.name: asked[span.name] for span in spans}, _colliding(spans, asked, room)
+    else:
+        placement = place(spans)
+        starts = {span.name: room - placement.offsets[span.name] - span.bytes for span in spans}
+        over = [span.first for span in spans if starts[span.name] < 0]
     if over:
         return over[0]
-    starts = {span.name: room - placement.offsets[span.name] - span.bytes for span in spans}
     alive = [[span for span in spans if span.first <= k <= span.last] for k in range(stages)]
     floors = tuple(min((starts[span.name] for span in here), default=room) for here in alive)
     # A gap leaves a stage less room than the choice reckoned with.
     tight = all(floor == room - sum(span.bytes for span in here) for floor, here in zip(floors, alive, strict=True))
     places = {name: starts[owner] for name, owner in turns.items()}
     return Residency({name: frames[name] for name in places}, places, turns, floors, exact and tight)
+
+
+def _colliding(spans: Sequence[Life], starts: Mapping[str, int], room: int) -> list[int]:
+    """Return the stages at which a map begins that lies outside the buffer or on bytes of another that is alive."""
+    found = []
+    for k, b in enumerate(spans):
+        low, high = starts[b.name], starts[b.name] + b.bytes
+        before = (a for a in spans[:k] if a.first <= b.last and b.first <= a.last)
+        if high > room or any(starts[a.name] < high and low < starts[a.name] + a.bytes for a in before):
+            found.append(b.first)
+    return found
 
 
 def _turns(held: Sequence[Map]) -> dict[str, str]:

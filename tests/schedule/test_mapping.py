@@ -343,3 +343,21 @@ def test_a_name_that_is_no_bare_key_is_quoted() -> None:
     odd = graph.with_layers([replace(layer, name='/a."b"\\c') for layer in graph.layers], dict(graph.tensors))
     first = schedule(odd, EDGE)
     assert list(parse_mapping(dump_mapping(first)).layers) == ['/a."b"\\c']
+
+
+def test_held_maps_lie_where_the_file_says() -> None:
+    """The two maps of the three convolutions, in places the other way round from those that are chosen."""
+    free = schedule(convolutions(), EDGE)
+    (a, b), size = free.residency.places, EDGE.timing.act_bytes
+    low, high = sorted(free.residency.places.values())
+    swapped = {a: low if free.residency.places[a] == high else high}
+    swapped[b] = low + high - swapped[a]
+    pins = {plan.stage.layers[0].name: plan.stage.output for plan in free.plans if plan.stage.output in swapped}
+    mapping = Mapping({layer: Pin(hold=True, at=swapped[name]) for layer, name in pins.items()})
+    assert schedule(convolutions(), EDGE, mapping=mapping).residency.places == swapped
+    first = next(iter(pins))
+    with pytest.raises(MappingError, match=f"layer '{first}': at = 100: a multiple of 64 would work"):
+        schedule(convolutions(), EDGE, mapping=Mapping({first: Pin(hold=True, at=100)}))
+    same = Mapping({layer: Pin(hold=True, at=size - 64 * 2048) for layer in pins})
+    with pytest.raises(ScheduleError, match="the maps held by hand leave gaps"):
+        schedule(convolutions(), EDGE, mapping=same)

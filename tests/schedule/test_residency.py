@@ -73,7 +73,7 @@ def frame(size: int) -> Frame:
 @given(cases())
 def test_maps_alive_together_lie_apart_and_above_the_floor(case: tuple[list[Map], Mapping[int, int]]) -> None:
     maps, _ = case
-    made = arrange(maps, {m.name: frame(m.bytes) for m in maps}, STAGES, 10 * ROOM, exact=True)
+    made = arrange(maps, {m.name: frame(m.bytes) for m in maps}, STAGES, 10 * ROOM, exact=True, asked={})
     assert isinstance(made, Residency)
     for k in range(STAGES):
         spans = sorted((made.places[m.name], m.bytes) for m in maps if m.first <= k <= m.last)
@@ -85,14 +85,14 @@ def test_a_map_made_over_another_takes_its_place() -> None:
     """Three maps of 60 in 130: the third is made where the second lies, and all fit."""
     maps = [Map("a", 60, 0, 2), Map("b", 60, 1, 3), Map("c", 60, 3, 4, over="b")]
     held, _ = choose(maps, STAGES, 130, lambda k, names, taken: Cost(10 - len(names), 0, 0, 0, 0), weigh)
-    made = arrange(held, {m.name: frame(m.bytes) for m in maps}, STAGES, 130, exact=True)
+    made = arrange(held, {m.name: frame(m.bytes) for m in maps}, STAGES, 130, exact=True, asked={})
     assert isinstance(made, Residency)
     assert made.places["c"] == made.places["b"]
 
 
 def test_what_cannot_be_placed_names_the_stage() -> None:
     maps = [Map("a", 60, 0, 2), Map("b", 60, 2, 4)]
-    assert arrange(maps, {m.name: frame(m.bytes) for m in maps}, STAGES, 100, exact=True) in (0, 2)
+    assert arrange(maps, {m.name: frame(m.bytes) for m in maps}, STAGES, 100, exact=True, asked={}) in (0, 2)
 
 
 def test_a_chain_of_maps_stays_on_chip() -> None:
