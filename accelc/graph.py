@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -98,8 +99,12 @@ class Graph:
         """Return, per tensor name, the layer that writes it."""
         return {t: layer for layer in self.layers for t in layer.outputs}
 
-    def consumers(self) -> dict[str, list[Layer]]:
+    def consumers(self) -> Mapping[str, list[Layer]]:
         """Return, per tensor name, the layers that read it in order (a layer once per operand)."""
+        return self._uses
+
+    @cached_property
+    def _uses(self) -> Mapping[str, list[Layer]]:
         uses: dict[str, list[Layer]] = {name: [] for name in self.tensors}
         for layer in self.layers:
             for name in layer.inputs:

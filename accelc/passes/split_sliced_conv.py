@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,7 @@ def split_sliced_conv(graph: Graph) -> Graph:
     return graph.with_layers(kept, sweep.tensors)
 
 
-def _spread(graph: Graph, consumers: dict[str, list[Layer]], conv: Layer) -> bool:
+def _spread(graph: Graph, consumers: Mapping[str, list[Layer]], conv: Layer) -> bool:
     """Return whether all that is read of a convolution are slices of channels that an interleave joins."""
     output = graph.tensors[conv.outputs[0]]
     readers = consumers[output.name]
@@ -47,7 +48,7 @@ def _is_channels(graph: Graph, layer: Layer, shape: tuple[int, ...]) -> bool:
     return whole[:1] + whole[2:] == shape[:1] + shape[2:]
 
 
-def _leads(consumers: dict[str, list[Layer]], layer: Layer) -> bool:
+def _leads(consumers: Mapping[str, list[Layer]], layer: Layer) -> bool:
     """Return whether an interleave alone reads a layer, perhaps by way of functions of one element."""
     readers = consumers[layer.outputs[0]]
     if len(readers) != 1:
