@@ -137,6 +137,10 @@ def _refused(cascades: Cascades, plan: StagePlan, through: str) -> MappingError:
     return cascades.search.pinned.mapping.error(plan.stage.layers[0].name, message)
 
 
+_Mapped = tuple[list[Tiling], dict[int, tuple[int, int]], int]
+"""A tiling for all stripes of each stage, where weights that stay lie (start, bytes), and the bytes before them."""
+
+
 class _Run:
     """Stages `first` to `last` of a network, to be cut into stripes."""
 
@@ -224,10 +228,8 @@ class _Run:
                 found[stripe] = replace(cut, held=held), part
         return found
 
-    def _mapped(
-        self, stripes: Sequence[Mapping[int, tuple[Geometry, Part]]], room: int
-    ) -> tuple[list[Tiling], dict[int, tuple[int, int]], int] | None:
-        """Return a tiling for all stripes of each stage, where weights stay, and the bytes before them."""
+    def _mapped(self, stripes: Sequence[Mapping[int, tuple[Geometry, Part]]], room: int) -> _Mapped | None:
+        """Return the mappings with as many weights on chip as may stay, or if these do not fit with none."""
         highest = [max((g for g, _ in each.values()), key=lambda g: (g.out[0], g.source[0])) for each in stripes]
         wgt = self.of.chip.timing.wgt_bytes
         heads = [] if self.of.chip.timing.unified else [k for k, g in enumerate(highest) if g.has_head]
@@ -239,10 +241,15 @@ class _Run:
                 break
             stay.add(k)
             left -= every[k]
-        found, pins, start = [], dict[int, tuple[int, int]](), wgt
+        found = self._with(highest, room, stay, None if len(stay) == len(heads) or not stay else wgt - share)
+        return found if found is not None or not stay else self._with(highest, room, set(), None)
+
+    def _with(self, highest: Sequence[Geometry], room: int, stay: set[int], wgt_room: int | None) -> _Mapped | None:
+        """Return the mappings if the weights of the stages `stay` do."""
+        found, pins, start = [], dict[int, tuple[int, int]](), self.of.chip.timing.wgt_bytes
         for k, g in enumerate(highest):
             held = replace(g, held=replace(g.held, weights=True)) if k in stay else g
-            tiling = self._tiling(k, held, room, None if len(stay) == len(heads) or not stay else wgt - share)
+            tiling = self._tiling(k, held, room, wgt_room)
             if tiling is None:
                 return None
             found.append(tiling)
