@@ -16,7 +16,7 @@ from accelc.errors import MappingError
 from accelc.graph import ELEMENTWISE
 from accelc.isa import by_name
 from accelc.schedule.cost import Cost, cost_of
-from accelc.schedule.frames import MOST_HALO, Frame, other_names, same_map
+from accelc.schedule.frames import Frame, other_names, same_map
 from accelc.schedule.geometry import Geometry
 from accelc.schedule.holding import Holding
 from accelc.schedule.mapping import Pin
@@ -62,7 +62,7 @@ class Cascades:
         self.whole = [_plain(plan) for plan in plans]
 
     def best(self) -> tuple[Cascade, ...]:
-        """Return the runs, in order, that lower the cost most; raise MappingError for one asked for that cannot be."""
+        """Return the runs, in order, that lower the cost most; those asked for come before any cost."""
         alone = [0.0 if plan.cost is None else self.weigh(plan.cost) for plan in self.plans]
         best: list[tuple[float, tuple[Cascade, ...]]] = [(0.0, ())]  # from the last stage back
         for k in range(len(self.plans) - 1, -1, -1):
@@ -207,12 +207,9 @@ class _Run:
         at, places = floor, {}
         for name, frame in frames.items():
             places[name], at = at, at + frame.bytes
-        parts = list(self._parts(stripes, mappings, {n: (frames[n], each) for n, each in bands.items()}))
+        loads = {k: size for k, (_, size) in pins.items()}
+        parts = list(self._parts(stripes, mappings, {n: (frames[n], each) for n, each in bands.items()}, loads))
         cost = sum(self.of.weigh(plan.cost) for plan in parts if plan.cost is not None)
-        c = self.of.chip.timing
-        for _, size in pins.values():
-            cycles = transfer(c, 1, size).cycles
-            cost += self.of.weigh(Cost(0, 0, 0, cycles, size))
         return Cascade(self.first, self.last, tuple(parts), frames, places, floor, pins, wgt_floor, cost)
 
     def _stripes(self, k: int, ends: Sequence[int]) -> dict[int, tuple[Geometry, Part]]:
@@ -292,8 +289,9 @@ class _Run:
         stripes: Sequence[Mapping[int, tuple[Geometry, Part]]],
         tilings: Sequence[Tiling],
         bands: Mapping[str, tuple[Frame, list[Band]]],
+        loads: Mapping[int, int],
     ) -> Iterator[StagePlan]:
-        """Yield the stripes of the stages in the order in which they run."""
+        """Yield the stripes of the stages in the order in which they run; the first load weights that stay, `loads`."""
         known: dict[tuple[int, Geometry], Cost] = {}
         moves = Counter[str]()
         for stripe in range(max(max(each) for each in stripes) + 1):
@@ -305,12 +303,19 @@ class _Run:
                 if (k, g) not in known:
                     known[k, g] = cost_of(g, tilings[k], self.of.chip)
                 cost = known[k, g]
+                if k in loads and stripe == min(each):
+                    cost = self._with_load(cost, loads[k])
                 name = self.out[k]
                 if name in here and moves[name] < stripe:
                     moves[name] = stripe
                     cost = self._with_move(cost, bands[name][0], here[name])
                 mine = {n: band for n, band in here.items() if n == name or n in self.read[k]}
                 yield StagePlan(self.plans[k].stage, g, tilings[k], cost, replace(part, bands=mine))
+
+    def _with_load(self, cost: Cost, size: int) -> Cost:
+        """Return a cost with the transfer of weights that stay; stages before hide its time."""
+        cycles = transfer(self.of.chip.timing, 1, size).cycles
+        return replace(cost, dma=cost.dma + cycles, dram_bytes=cost.dram_bytes + size)
 
     def _with_move(self, cost: Cost, frame: Frame, band: Band) -> Cost:
         """Return a cost with that of moving the rows that stay to the start of the band."""
@@ -400,4 +405,4 @@ def striped(holding: Holding, plans: Sequence[StagePlan], kept: Residency) -> St
     return Striped(tuple(made), kept, Pins(places, free))
 
 
-__all__ = ["MOST_HALO", "Cascade", "Cascades", "Striped", "striped"]
+__all__ = ["Cascade", "Cascades", "Striped", "striped"]
