@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 from accelc.errors import MappingError
 from accelc.schedule.cost import Cost, block_counts
@@ -43,18 +43,24 @@ def pair_up(
     A stage is in one pair at most; the pairs chosen gain the most cycles together. Raises MappingError for a pair that
     is asked for and cannot be.
     """
-    found = {k: _pair(search, plans[k], plans[k + 1], k, kept, pins) for k in range(len(plans) - 1)}
-    gains = {k: _alone(plans[k : k + 2]) - _cycles(pair) for k, pair in found.items() if pair is not None}
+    found = pairs_of(search, plans, kept, pins)
+    gains = {k: _alone(plans[k : k + 2]) - _alone(pair) for k, pair in found.items()}
     gains |= {k: ASKED for k in gains if _asked(search, plans[k])}
     made, chosen = list(plans), _apart(gains, len(plans))
     for k, plan in enumerate(plans):
         if _asked(search, plan) and k not in chosen:
             raise _refused(search, plan)
     for k in chosen:
-        pair = found[k]
-        assert pair is not None
-        made[k : k + 2] = _shared(pair)
+        made[k : k + 2] = found[k]
     return tuple(made), frozenset(chosen)
+
+
+def pairs_of(
+    search: Search, plans: Sequence[StagePlan], kept: Residency, pins: Pins
+) -> dict[int, tuple[StagePlan, StagePlan]]:
+    """Return by the index of the first stage the plans of each two that may run abreast, and had better."""
+    found = {k: _pair(search, *pair, k, kept, pins) for k, pair in enumerate(pairwise(plans))}
+    return {k: _shared(pair) for k, pair in found.items() if pair is not None}
 
 
 def _shared(pair: tuple[StagePlan, StagePlan]) -> tuple[StagePlan, StagePlan]:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from accelc.errors import MappingError
 from accelc.graph import ELEMENTWISE
 from accelc.isa import by_name
+from accelc.schedule.abreast import pairs_of
 from accelc.schedule.cost import Cost, cost_of
 from accelc.schedule.frames import Frame, other_names, same_map
 from accelc.schedule.geometry import Geometry
@@ -60,6 +61,7 @@ class Cascades:
         self.spans = {life.name: life for life in holding.lives}
         self.weigh = holding.weigh()
         self.whole = [_plain(plan) for plan in plans]
+        self.pairs = pairs_of(self.search, plans, kept, Pins())
 
     def best(self) -> tuple[Cascade, ...]:
         """Return the runs, in order, that lower the cost most; those asked for come before any cost."""
@@ -67,6 +69,9 @@ class Cascades:
         best: list[tuple[float, tuple[Cascade, ...]]] = [(0.0, ())]  # from the last stage back
         for k in range(len(self.plans) - 1, -1, -1):
             choices = [(alone[k] + best[-1][0], best[-1][1])]
+            if k in self.pairs:
+                cost = sum(self.weigh(plan.cost) for plan in self.pairs[k] if plan.cost is not None)
+                choices.append((cost + best[-2][0], best[-2][1]))
             for run in self._from(k):
                 cost, after = best[len(self.plans) - 1 - run.last]
                 choices.append((run.cost + cost, (run, *after)))
