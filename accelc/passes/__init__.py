@@ -10,7 +10,7 @@ from accelc.passes.fold_pad import fold_pad
 from accelc.passes.follow_real import follow_real
 from accelc.passes.fuse_activation import fuse_activation
 from accelc.passes.fuse_maps import fuse_maps
-from accelc.passes.hoist_interleave import hoist_interleave
+from accelc.passes.hoist_joints import hoist_joints
 from accelc.passes.lower_rank import lower_rank
 from accelc.passes.merge_moves import merge_moves
 from accelc.passes.quantize_bias import quantize_bias
@@ -24,7 +24,7 @@ __all__ = ["PASSES", "align_quantization", "fuse_maps", "quantize_bias", "simpli
 # In this order: what hides a pattern goes first, what other passes could remove again comes last.
 PASSES = (
     remove_noops,
-    hoist_interleave,
+    hoist_joints,
     fold_batch_norm,
     fold_bias,
     fold_pad,
@@ -33,6 +33,7 @@ PASSES = (
     fuse_activation,
     spread_quantization,
     align_quantization,
+    hoist_joints,
     remove_noops,
     merge_moves,
     lower_rank,

@@ -23,7 +23,7 @@ from accelc.schedule.search import Search, StagePlan, table_bytes
 from accelc.schedule.tiling import SLACK, footprint, on_chip_bytes
 from accelc.schedule.views import View, round_up
 
-LEAST_GAIN = 0.2  # of the two stages' cycles; less is too unsure, as units of a pair also wait for each other
+LEAST_GAIN = 0.08  # of the two stages' cycles; less is too unsure, as units of a pair also wait for each other
 ASKED = 1 << 60  # cycles: more than any gain, for a pair that the user asks for
 SHARES = (1, 2, 3)  # quarters of the room that the first stage gets
 BANDS = (1, 2, 4)  # rows that both may take at a time
