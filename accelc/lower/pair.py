@@ -7,6 +7,8 @@ from accelc.lower.places import Places
 from accelc.lower.tile import TileStage
 from accelc.schedule import StagePlan
 from accelc.schedule.abreast import follows
+from accelc.schedule.beside import Beside, host_of
+from accelc.schedule.layout import pieces_of
 from accelc.schedule.options import Tables
 from accelc.schedule.search import table_bytes
 from accelc.schedule.tiling import footprint
@@ -23,6 +25,10 @@ def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
         raise ScheduleError(f"stages of '{first.stage.output}' and '{second.stage.output}' do not lie side by side")
     a.begin()
     b.begin()
+    host = host_of(first, second)
+    if host is not None and not follows(first, second):
+        _lower_beside(*((a, b) if host is first else (b, a)))
+        return
     ahead, order, made = a.order(), b.order(), 0
     for index, (block, tile) in enumerate(order):
         rows, share = b.rows_read(tile), -(-len(ahead) * (index + 1) // len(order))
@@ -33,6 +39,16 @@ def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
         b.lower_tile(block, tile)
     for rest in ahead[made:]:
         a.lower_tile(*rest)
+
+
+def _lower_beside(host: TileStage, guest: TileStage) -> None:
+    """Emit a stage of array work, and one of vector work between its pieces."""
+    turns = host.order()
+    pieces = [(piece, tile) for block, tile in turns for piece in pieces_of(host.g, host.t, block)]
+    walk = Beside(pieces, guest.order(), lambda turn: host.load_piece(*turn), lambda turn: guest.lower_tile(*turn))
+    host.after_piece = walk.step
+    for turn in turns:
+        host.lower_tile(*turn)
 
 
 def _bytes(places: Places, *plans: StagePlan) -> tuple[int, int]:

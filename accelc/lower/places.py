@@ -54,7 +54,7 @@ class Places:
         self.filled: set[Hashable] = set()  # groups of maps on chip whose halo is written, bands by stripe
         self._banded = {name for entry in plan.plans if entry.part is not None for name in entry.part.bands}
         self.part: Part | None = None  # the stripe that the stage at hand makes
-        self.blobs: dict[Hashable, dict[tuple[int, int, int], tuple[int, int, int]]] = {}  # packed weights of stages
+        self.blobs: dict[Hashable, dict[Hashable, tuple[int, int, int]]] = {}  # packed weights of stages
         self._plain: dict[str, int] = {}
         self._constants: dict[tuple[str, int], View] = {}
 

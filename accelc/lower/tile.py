@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,10 +19,11 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
+from accelc.schedule.layout import Piece, pieces_of
 from accelc.schedule.split import Share, blocks_of, whole
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block, Tiling, footprint, kernel_cuts
+from accelc.schedule.tiling import Block, Tiling, footprint
 from accelc.schedule.views import View, round_up
 
 
@@ -88,12 +90,13 @@ class TileStage:
         self.part = plan.part or WHOLE
         self.source_view = from_row(self._shaped(places.view(self.stage.source)), self.part.source)
         self.out_view = from_row(self.fold(places.view(self.stage.output)), self.part.out)
+        self.after_piece: Callable[[], None] = lambda: None  # what a stage abreast does between pieces of array work
         self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
         self._weights_at = 0
         self._like = like
         # Stripes of one stage, and cores that share it, cut its weights alike, so these are packed once.
-        self._blobs: dict[tuple[int, int, int], tuple[int, int, int]] = {} if like is None else like._blobs
+        self._blobs: dict[Hashable, tuple[int, int, int]] = {} if like is None else like._blobs
         if plan.part is not None:
             self._blobs = places.blobs.setdefault((self.stage.output, self.t), self._blobs)
 
@@ -216,44 +219,39 @@ class TileStage:
         rows, cols = mid.frame
         acc_col = round_up(block.count // block.groups, BLOCK) * block.groups * self.g.element_bytes
         acc = self.acc.claim(object())
-        source = Need(
-            self.g.conv[0].needs(*mid.rows[:2], self.g.source[0]), self.g.conv[1].needs(*mid.cols[:2], self.g.source[1])
-        )
-        depth_step = self.t.depth if block.groups == 1 and not self.g.depthwise else block.depth
-        for first in range(0, block.depth, depth_step):
-            depth = min(depth_step, block.depth - first)
-            for kernel in kernel_cuts(self.g, self.t):
-                params = self._load_weights(block, first, depth, kernel)
-                act = self._load_source(
-                    block, tile, source, block.source + first, depth, stored_zero(self._tensor(head.inputs[0]))
-                )
-                self._mac(block, (rows, cols), act, acc, acc_col, first, depth, kernel)
+        for piece in pieces_of(self.g, self.t, block):
+            params, act = self.load_piece(piece, tile)
+            self._mac(piece, (rows, cols), act, acc, acc_col)
+            self.after_piece()
+            e.layer = self.places.layer_index[head.name]
         return self._requantize(head, block, (rows, cols), acc, acc_col, params)
+
+    def load_piece(self, piece: Piece, tile: MapTile) -> tuple[int, Current]:
+        """Load what a piece of array work reads unless it is there; return where parameters and the source tile are."""
+        head, mid = self.stage.head, self._mid_need(tile)
+        assert head is not None
+        self.emitter.layer = self.places.layer_index[head.name]
+        conv, source = self.g.conv, self.g.source
+        need = Need(conv[0].needs(*mid.rows[:2], source[0]), conv[1].needs(*mid.cols[:2], source[1]))
+        params = self._load_weights(piece)
+        zero = stored_zero(self._tensor(head.inputs[0]))
+        return params, self._load_source(piece.block, tile, need, piece.block.source + piece.first, piece.depth, zero)
 
     def _tensor(self, name: str) -> Tensor:
         return self.graph.tensors[name]
 
-    def _mac(
-        self,
-        block: Block,
-        size: tuple[int, int],
-        act: Current,
-        acc: int,
-        acc_col: int,
-        first: int,
-        depth: int,
-        kernel: tuple[int, int],
-    ) -> None:
+    def _mac(self, piece: Piece, size: tuple[int, int], act: Current, acc: int, acc_col: int) -> None:
         g, pitch, row = self.g, act.pitch, act.row_bytes
+        block, depth = piece.block, piece.depth
         dataflow = dataflow_code(self.emitter.chip, self.t.dataflow)
         y, x = g.conv
         shape = {
-            "act": act.at + kernel[0] * y.dilation * row,
+            "act": act.at + piece.top * y.dilation * row,
             "act_row": y.stride * row,
             "act_col": x.stride * pitch,
             "rows": size[0],
             "cols": size[1],
-            "taps_y": kernel[1] - kernel[0],
+            "taps_y": piece.bottom - piece.top,
             "tap_row": y.dilation * row,
             "acc": acc,
             "acc_col": acc_col,
@@ -273,7 +271,7 @@ class TileStage:
         each = depth // block.groups
         deep = x.kernel * g.lanes(depth) if merged else g.lanes(each)
         n = acc_col // g.element_bytes // block.groups
-        size_bytes = (kernel[1] - kernel[0]) * x.kernel * n * block.groups * g.pitch(depth if merged else each)
+        size_bytes = (piece.bottom - piece.top) * x.kernel * n * block.groups * g.pitch(depth if merged else each)
         for part in range(g.parts):
             self.emitter.emit(
                 self.form("conv"),
@@ -283,16 +281,16 @@ class TileStage:
                 depth=deep,
                 wgt=self._weights_at + part * size_bytes,
                 n=n,
-                accumulate=int(first > 0 or kernel[0] > 0 or part > 0),
+                accumulate=int(piece.first > 0 or piece.top > 0 or part > 0),
                 dataflow=dataflow,
                 groups=block.groups,
                 act_group=each * g.element_bytes if block.groups > 1 else 0,
             )
 
-    def _load_weights(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> int:
+    def _load_weights(self, piece: Piece) -> int:
         """Load a weight tile unless it is there; return the address of its parameters (after the last depth tile)."""
-        address, size, params_at = self._weight_blob(block, first, depth, kernel)
-        key, pinned = (block.first, first, kernel[0]), self.places.pinned
+        address, size, params_at = self._weight_blob(piece)
+        key, pinned = piece.key, self.places.pinned
         found = self.wgt.find(key) if pinned is None else pinned.find(address)
         if found is None:
             found = self.wgt.claim(key) if pinned is None else pinned.claim(address, size)
@@ -300,16 +298,16 @@ class TileStage:
         self._weights_at = found
         return found + params_at
 
-    def _weight_blob(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> tuple[int, int, int]:
+    def _weight_blob(self, piece: Piece) -> tuple[int, int, int]:
         """Return the address and bytes of a weight tile among the constants, and where in it its parameters start."""
-        key = (block.first, first, kernel[0])
+        key, block = piece.key, piece.block
         if key not in self._blobs:
             head = self.stage.head
             assert head is not None
-            data = self.weights.tile(block, first, depth, kernel)
+            data = self.weights.tile(block, piece.first, piece.depth, (piece.top, piece.bottom))
             params_at = round_up(len(data), 4 * self.g.element_bytes)
             data += bytes(params_at - len(data))
-            if self.g.depthwise or (first + depth >= block.depth and kernel[1] == self.g.conv[0].kernel):
+            if piece.last:
                 data += requantize_params(self.graph, head, self.weights, block, self.emitter.chip.requantization)
             self._blobs[key] = (self.emitter.constants.add_bytes(data), len(data), params_at)
         return self._blobs[key]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from accelc.errors import MappingError
+from accelc.schedule.beside import host_of
 from accelc.schedule.cost import Cost, block_counts
 from accelc.schedule.frames import other_names
 from accelc.schedule.mapping import Pin
@@ -205,6 +206,8 @@ def _banded(plan: StagePlan, order: Pin, rows: int | None) -> Pin:
 
 def _in_step(pair: tuple[StagePlan, StagePlan]) -> bool:
     """Return whether tiles can take turns: slots let no more than two tiles' loads run ahead."""
+    if host_of(*pair) is not None and not follows(*pair):
+        return True  # the guest's go between the pieces of the host's work
     a, b = (_tiles(plan) for plan in pair)
     return a <= 2 * b and b <= 2 * a
 

@@ -7,7 +7,7 @@ between them that stand for the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
 from accelc.isa import Space
 from accelc.schedule.abreast import follows
+from accelc.schedule.beside import Beside, host_of
 from accelc.schedule.cost import piece_cycles, source_pixel
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK
@@ -105,6 +106,7 @@ class StageWork:
         self.others = [machine.map_of(name, part, part.mid) for name in other_names(self.stage)]
         self.out = machine.map_of(self.stage.output, part, part.out)
         self._piece: dict[Hashable, int] = {}
+        self.after_piece: Callable[[], None] = lambda: None  # what a stage abreast does between pieces of array work
         # What a table for all channels gives is loaded once; one for each channel is taken for that too.
         self._tabled = {step.name for step in self.stage.steps if step.op in (*TABLE_OPS, "softmax")}
 
@@ -238,17 +240,23 @@ class StageWork:
 
     def _head(self, block: Block, tile: Tile, mid: tuple[Span, Span]) -> list[Cell]:
         """Write out the loads and the array's work of a tile; return its sums and its parameters."""
-        g, acc, weights = self.g, self.acc_slots.claim(object()), None
-        need, size = self._source_need(mid), _size(*mid)
-        acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * g.element_bytes, acc.high - acc.low))
-        for piece in pieces_of(g, self.t, block):
-            weights, each = self._weights(piece), _Use()
-            each.reads.append(weights)
-            channel = block.first if g.depthwise else block.source + piece.first
-            self._source(tile, need, (channel, piece.depth), each)
-            each.record(self.work, MAC, self._cycles(size, piece), each.reads, [acc])
+        acc, weights, size, now = self.acc_slots.claim(object()), None, _size(*mid), self.work.now
+        acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * self.g.element_bytes, acc.high - acc.low))
+        for piece in pieces_of(self.g, self.t, block):
+            weights, use = self.load_piece(piece, tile)
+            use.record(self.work, MAC, self._cycles(size, piece), use.reads, [acc])
+            self.after_piece()
+            self.work.now = now
         assert weights is not None
         return [acc, weights]
+
+    def load_piece(self, piece: Piece, tile: Tile) -> tuple[Cell, _Use]:
+        """Write out the loads of what a piece of array work reads, unless it is there; return its weights and all."""
+        weights, use, block = self._weights(piece), _Use(), piece.block
+        use.reads.append(weights)
+        channel = block.first if self.g.depthwise else block.source + piece.first
+        self._source(tile, self._source_need(self._mid_need(tile)), (channel, piece.depth), use)
+        return weights, use
 
     def _cycles(self, size: Span, piece: Piece) -> int:
         block, height = piece.block, piece.bottom - piece.top
@@ -360,6 +368,10 @@ def _abreast(machine: Machine, plan: Schedule, index: int) -> None:
     a, b = StageWork(machine, plan, index, index + 1), StageWork(machine, plan, index + 1, index)
     a.begin()
     b.begin()
+    host = host_of(first, second)
+    if host is not None and not follows(first, second):
+        _beside(*((a, b) if host is first else (b, a)))
+        return
     ahead, order, made = a.order(), b.order(), 0
     for number, (block, weight, tile) in enumerate(order):
         rows, share = b.rows_read(tile), -(-len(ahead) * (number + 1) // len(order))
@@ -369,6 +381,16 @@ def _abreast(machine: Machine, plan: Schedule, index: int) -> None:
         b.write(block, weight, tile)
     for rest in ahead[made:]:
         a.write(*rest)
+
+
+def _beside(host: StageWork, guest: StageWork) -> None:
+    """Write out a stage of array work, and one of vector work between its pieces, as `lower.pair` emits them."""
+    turns = host.order()
+    pieces = [(piece, tile) for block, _, tile in turns for piece in pieces_of(host.g, host.t, block)]
+    walk = Beside(pieces, guest.order(), lambda turn: host.load_piece(*turn), lambda turn: guest.write(*turn))
+    host.after_piece = walk.step
+    for turn in turns:
+        host.write(*turn)
 
 
 def _copy(machine: Machine, plan: Schedule, index: int) -> None:
