@@ -143,7 +143,7 @@ class TileStage:
         self.out = slots(at, count, f.out)
         self.wgt = slots(wgt_at, count, f.weights)
         self.table_at = wgt_at + count * f.weights
-        self.acc = slots(e.acc.take(count * f.acc_words), count, f.acc_words)
+        self.acc = slots(e.acc.take(f.sums * f.acc_words), f.sums, f.acc_words)
 
     def lower(self) -> None:
         """Emit the whole stage."""

@@ -28,7 +28,7 @@ class Beside(Generic[P, T]):
 
     pieces: Sequence[P]
     tiles: Sequence[T]
-    load: Callable[[P], None]
+    load: Callable[[P], object]
     make: Callable[[T], None]
     done: int = 0
     made: int = 0

@@ -129,9 +129,16 @@ def cost_of(
     if g.sharers > 1:
         tail += moves.first  # the other cores' results are what the first loads wait for: nothing hides them
     met = _meeting(g, chip, found, moves, foot or footprint(g, t, 0)) if c.act_ports == 1 else 0
-    together = max(found.mac + moves.late + met, found.vector, moves.bus)
+    # With room for one tile's sums, the array waits until they are drained.
+    drained = sum(n for _, n in blocks) * maps * _drain_cycles(g, t, c) if g.has_head and t.sums == 1 else 0
+    together = max(found.mac + moves.late + met + drained, found.vector, moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
+
+
+def _drain_cycles(g: Geometry, t: Tiling, c: Timing) -> int:
+    """Return the vector unit's cycles to take the sums of one tile."""
+    return sum(_REQUANTIZE(c, math.prod(mid_size(g, t.rows, t.cols)), t.channels))
 
 
 def _meeting(g: Geometry, chip: Chip, engines: Engines, moves: _Traffic, f: Footprint) -> int:

@@ -26,7 +26,8 @@ class Pin:
 
     `rows` x `cols` x `channels` outputs are made at a time from `depth` input channels and `kernel_rows` rows of the
     kernel. `order` names what stays on chip while the other passes: a block of weights or a tile of the map. `slots`
-    is 2 where the next tile is loaded while one computes. `split` says how cores share the stage. `hold` keeps the
+    is 2 where the next tile is loaded while one computes, `sums` where its sums have room beside those of one that is
+    drained. `split` says how cores share the stage. `hold` keeps the
     stage's result on chip for its whole life, from byte `at` of the buffer on; `hold_weights` weights that several
     stages share. `abreast` lets its tiles and the next stage's take turns. `stripes` cuts the run of stages from this
     one `through` that of another layer into so many stripes. `cut` ends a stage behind the layer.
@@ -42,6 +43,7 @@ class Pin:
     kernel_rows: Count | None = None
     order: Literal["weights", "map"] | None = None
     slots: Annotated[int, Field(ge=1, le=2, strict=True)] | None = None
+    sums: Annotated[int, Field(ge=1, le=2, strict=True)] | None = None
     split: Literal["none", "rows", "channels", "batch"] | None = None
     hold: Flag | None = None
     at: Annotated[int, Field(ge=0, strict=True)] | None = None
@@ -162,6 +164,7 @@ _RULES = {
     "dataflow": '"ws", "os", "is", "nlr" or "rs"',
     "order": '"weights" or "map"',
     "slots": "1 or 2",
+    "sums": "1 or 2",
     "split": '"none", "rows", "channels" or "batch"',
     "at": "a whole number of bytes from the start of act",
     "stripes": "a whole number of at least 1",

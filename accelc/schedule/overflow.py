@@ -27,6 +27,7 @@ def smallest(g: Geometry, pin: Pin) -> Tiling:
         weights_outer=True,
         kernel_rows=pin.kernel_rows or (1 if cuts_depth(g) else g.conv[0].kernel),
         slots=pin.slots or slot_counts(g)[-1],
+        sums=pin.sums or 1,
     )
 
 
@@ -48,7 +49,7 @@ def no_tile(graph: Graph, stage: Stage, g: Geometry, pin: Pin, chip: Chip, table
 def needed(g: Geometry, f: Footprint, chip: Chip) -> list[tuple[str, int, int]]:
     """Return for each buffer its name, the bytes that a footprint takes and the bytes it has."""
     c, act, wgt = chip.timing, round_up(f.act_bytes(g), SLACK), round_up(f.wgt_bytes, SLACK)
-    acc = ("acc", f.slots * f.acc_words * 4, c.acc_bytes)
+    acc = ("acc", f.acc_bytes, c.acc_bytes)
     if c.unified:
         return [(f"act and wgt (one buffer: {act} + {wgt})", act + wgt, c.act_bytes), acc]
     return [("act", act, c.act_bytes), ("wgt", wgt, c.wgt_bytes), acc]

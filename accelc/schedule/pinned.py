@@ -87,6 +87,8 @@ def broken(pin: Pin, g: Geometry, chip: Chip) -> Iterator[tuple[str, str]]:
         yield "split", _no_split(ways, chip)
     if pin.slots == 1 and not g.one_output:
         yield "slots", "its steps need two slots of the output; 2 would work"
+    if pin.sums is not None and not g.has_head:
+        yield "sums", "the stage does no multiply-accumulates"
 
 
 def _no_split(ways: Iterable[str], chip: Chip) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TypeVar
 
@@ -24,7 +24,8 @@ class Tiling:
 
     `weights_outer` keeps a block of weights while the map passes; otherwise a tile of the map stays while weights
     pass. `dataflow` is the operand that stays in the PEs, `kernel_rows` the kernel's rows that a weight tile holds.
-    `split` says how the result is shared out over `shares` cores (see `split`); the tiles are those of each.
+    `slots` tiles are on chip at a time, and the sums of so many, but of `sums` at most, in the accumulators. `split`
+    says how the result is shared out over `shares` cores (see `split`); the tiles are those of each.
     """
 
     rows: int
@@ -35,6 +36,7 @@ class Tiling:
     dataflow: str = "ws"
     kernel_rows: int = WHOLE_KERNEL
     slots: int = 2
+    sums: int = 2
     split: str = "none"
     shares: int = 1
 
@@ -122,11 +124,17 @@ class Footprint:
     tables: int
     acc_words: int
     slots: int
+    sums: int
 
     def act_bytes(self, g: Geometry) -> int:
         """Return the bytes of the activation buffer: the slots of each kind, one intermediate."""
         others = sum(not g.held.other(k) for k in range(g.others))
         return self.mid + self.slots * (self.source + others * self.other + self.out)
+
+    @property
+    def acc_bytes(self) -> int:
+        """Return the bytes of the accumulators."""
+        return self.sums * self.acc_words * 4
 
     @property
     def wgt_bytes(self) -> int:
@@ -151,6 +159,7 @@ def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
         tables=tables,
         acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) * g.element_bytes if g.has_head else 0,
         slots=t.slots,
+        sums=min(t.sums, t.slots),
     )
 
 
@@ -165,7 +174,7 @@ def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip, wgt_room: int | None 
     c = chip.timing
     weights = bool(c.unified) or round_up(f.wgt_bytes, SLACK) <= (c.wgt_bytes if wgt_room is None else wgt_room)
     room = weights and on_chip_bytes(f, g, chip) <= c.act_bytes
-    return room and t.slots * f.acc_words * 4 <= c.acc_bytes and fields_fit(g, t)
+    return room and f.acc_bytes <= c.acc_bytes and fields_fit(g, t)
 
 
 def fields_fit(g: Geometry, t: Tiling) -> bool:
@@ -263,16 +272,20 @@ def _orders(g: Geometry, sized: Sized, dataflows: Sequence[str], pin: Pin) -> It
     one_tile = g.batch == 1 and t.rows >= g.out[0] and t.cols >= g.out[1]
     orders = (True,) if g.held.source or one_tile or t.channels >= g.mid[2] else (True, False)
     for dataflow, outer in product(dataflows, orders if pin.order is None else (pin.order == "weights",)):
-        yield Tiling(t.rows, t.cols, t.channels, t.depth, outer, dataflow, t.kernel_rows, t.slots), foot
+        yield replace(t, weights_outer=outer, dataflow=dataflow), foot
 
 
 def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None, pin: Pin) -> Iterator[Sized]:
-    """Yield a cut with the rows and columns of the map that then fit."""
+    """Yield a cut with the rows and columns of the map that then fit, the sums of two tiles if these do."""
+    counts = only(pin.sums, (2, 1) if g.has_head and cut.slots > 1 else (2,))
 
     def legal(rows: int, cols: int) -> Sized | None:
-        t = Tiling(rows, cols, cut.channels, cut.depth, True, "", cut.kernel_rows, cut.slots)
-        foot = footprint(g, t, tables)
-        return (t, foot) if fits(g, t, foot, chip, wgt_room) else None
+        for sums in counts:
+            t = replace(cut, rows=rows, cols=cols, sums=sums)
+            foot = footprint(g, t, tables)
+            if fits(g, t, foot, chip, wgt_room):
+                return t, foot
+        return None
 
     heights = only(pin.rows, _pieces(g.out[0]))
     widths = [cols for cols in only(pin.cols, _pieces(g.out[1])) if legal(heights[-1], cols)]

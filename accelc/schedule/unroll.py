@@ -128,8 +128,8 @@ class StageWork:
         self.other_slots = [Slots(cells) for cells in groups[2:-1]]
         self.weight_slots = Slots(m.wgt.cells(Space.WGT, wgt_at, count, f.weights))
         self.table_cells = m.wgt.cells(Space.WGT, wgt_at + count * f.weights, 1, f.tables) if f.tables else []
-        acc_at = m.acc.take(count * f.acc_words, m.acc.size)
-        self.acc_slots = Slots(m.acc.cells(Space.ACC, acc_at, count, f.acc_words))
+        acc_at = m.acc.take(f.sums * f.acc_words, m.acc.size)
+        self.acc_slots = Slots(m.acc.cells(Space.ACC, acc_at, f.sums, f.acc_words))
 
     def begin(self) -> None:
         """Write out what comes before the first tile."""
