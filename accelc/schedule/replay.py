@@ -17,7 +17,8 @@ SHORT = 1e-6  # cycles; what is left below it is rounding
 NEVER = 1e18
 
 SEEN = 4  # rows of a transfer; later ones open under the data of those before
-MEETINGS = 0.5  # two streams that meet in a bank by chance have half of a row in common, on the mean
+CLOSED = 0.5  # of the bursts of two streams in one bank, those that find their row closed; fits executed runs
+POINTS = 8  # of the way of two transfers at once, at which their banks are compared
 
 CAUSES = ("array", "dma_wait", "bank_conflict", "dependency", "vector", "other_cores")
 ARRAY, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK, OTHER_CORES = range(len(CAUSES))
@@ -66,13 +67,13 @@ class _Memory:
         self._bits = c.dram_banks.bit_length() - 1
         self._open = [-1] * c.dram_banks
 
-    def pace(self, streams: int, *, meet: bool) -> float:
-        """Return what a transfer keeps of its own pace beside others.
+    def pace(self, streams: int, met_share: float) -> float:
+        """Return what a transfer keeps of its own pace beside others, in whose bank it is for `met_share` of the way.
 
         A load and a store meet in a bank, where each closes the other's row. Loads of cores that share a stage follow
         each other through the same map, or read the same weights.
         """
-        met = self._burst_cycles + MEETINGS / self._banks * self.change * meet
+        met = self._burst_cycles + CLOSED * met_share * self.change
         return min(1.0, self.each / (streams * met)) if streams > 1 else 1.0
 
     def bank(self, line: int) -> int:
@@ -153,7 +154,8 @@ class Replay:
         for e in moving:
             e.flows = e.running >= 0 and e.latency <= SHORT
         loads, stores = (sum(own[kind].flows for own in self.cores) for kind in (LOAD, STORE))
-        rate = self.memory.pace(loads + stores, meet=loads > 0 and stores > 0)
+        share = self._met(moving) if loads and stores else 0.0
+        rate = self.memory.pace(loads + stores, share)
         for own in self.cores:
             load, store, array, vector = own
             load.rate = store.rate = rate
@@ -162,6 +164,23 @@ class Replay:
                 for e in (load, store):
                     if e.flows:
                         self._steal(e, array, vector)
+
+    def _met(self, moving: list[_Engine]) -> float:
+        """Return of how many points ahead, on the way of a load and a store, both lie in one bank in different rows."""
+        load = next(e for e in moving[::2] if e.flows)
+        store = next(e for e in moving[1::2] if e.flows)
+        ahead = min(load.left, store.left)
+        met = 0
+        for k in range(POINTS):
+            a, b = (self._line(e, e.left - ahead * (k + 0.5) / POINTS) for e in (load, store))
+            met += a != b and self.memory.bank(a) == self.memory.bank(b)
+        return met / POINTS
+
+    def _line(self, e: _Engine, left: float) -> int:
+        """Return the line of the DRAM that a transfer has come to when so much is left."""
+        start, span = self.work.dram[e.running]
+        done = 1 - left / (self.work.duration[e.running] or 1)
+        return int(start + span * done) // self.memory.row_bytes
 
     def _steal(self, e: _Engine, array: _Engine, vector: _Engine) -> None:
         """Slow the unit that holds the bank which a transfer's data pass."""
