@@ -23,8 +23,10 @@ from accelc.schedule.pinned import broken
 from accelc.schedule.search import StagePlan
 from accelc.schedule.stages import cut_behind, prepare
 from accelc.sim.machine import Machine
+from accelc.sim.timing import time_program
 from tests.lower.graphs import Net
 from tests.lower.test_lower import CASES, CHIPS, random_inputs
+from tests.schedule.test_cascade import differing
 
 EDGE, GEMMINI = load_chip("edge"), load_chip("gemmini")
 
@@ -65,6 +67,7 @@ def plan_of(made: Schedule, layer: str) -> StagePlan:
         ('[layers.conv0]\nrows = "4"', "layer 'conv0': rows = \"4\": a whole number of at least 1 would work"),
         ("[layers.conv0]\nrows = true", "layer 'conv0': rows = true: a whole number of at least 1 would work"),
         ("[layers.conv0]\nslots = 3", "layer 'conv0': slots = 3: 1 or 2 would work"),
+        ("[layers.conv0]\nsums = 0", "layer 'conv0': sums = 0: 1 or 2 would work"),
         ("[layers.conv0]\nhold = 1", "layer 'conv0': hold = 1: true or false would work"),
         ('[layers.conv0]\norder = "rows"', 'layer \'conv0\': order = "rows": "weights" or "map" would work'),
         ("[defaults]\nhold = true", "defaults: hold = true is said layer by layer; false may be a default"),
@@ -101,11 +104,23 @@ def test_extents_need_not_be_among_those_tried() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("rows", 7), ("cols", 9), ("channels", 20), ("depth", 12), ("kernel_rows", 2), ("slots", 1), ("dataflow", "os")],
+    [("rows", 7), ("cols", 9), ("channels", 20), ("depth", 12), ("kernel_rows", 2), ("slots", 1), ("sums", 1),
+     ("dataflow", "os")],
 )
 def test_one_key_alone_leaves_the_rest_to_the_search(key: str, value: int | str) -> None:
     plan = plan_of(schedule(convolutions(), GEMMINI, mapping=pinned(conv1=Pin(**{key: value}))), "conv1")  # type: ignore[arg-type]
     assert getattr(plan.tiling, key) == value
+
+
+def test_one_tile_of_sums_is_taken_where_that_saves_transfers() -> None:
+    """A dilated convolution of 41 x 41 outputs reads nearly the whole map for each tile; larger tiles read it less."""
+    net = Net(2)
+    graph = net.graph(net.conv(net.input(1, 256, 41, 41), 24, pads=(24,) * 4, dilations=(24, 24)))
+    free, two = (schedule(graph, EDGE, mapping=pinned(conv0=Pin(sums=sums))) for sums in (None, 2))
+    assert [plan.plans[0].tiling.sums for plan in (free, two) if plan.plans[0].tiling] == [1, 2]
+    taken = [time_program(lower(plan, EDGE), EDGE).cycles for plan in (free, two)]
+    assert taken[0] < taken[1]
+    assert differing(graph, free) == 0
 
 
 def test_defaults_hold_for_all_others_as_far_as_they_reach() -> None:
@@ -297,6 +312,7 @@ def drawn_pin(random: Random, g: Geometry, chip: Chip) -> Pin:
         kernel_rows=extent(g.conv[0].kernel),
         order=random.choice([None, "weights", "map"]),  # type: ignore[arg-type]
         slots=random.choice([None, 1, 2]),
+        sums=random.choice([None, 1, 2]),
     )
     return replace(pin, **{key: None for key, _ in broken(pin, g, chip)})
 

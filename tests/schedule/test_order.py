@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from accelc.chip import load_chip
 from accelc.graph import Graph
+from accelc.isa import TABLE, decode
 from accelc.lower import lower
 from accelc.schedule import Schedule, schedule
+from accelc.schedule.mapping import Mapping, Pin
 from accelc.sim.timing import time_program
 from tests.lower.graphs import Net
 from tests.schedule.test_cascade import differing
@@ -49,6 +52,21 @@ def test_the_pool_costs_little_there() -> None:
     pool = next(entry.cost for entry in plan.plans if entry.stage.layers[0].name == "max_pool6")
     assert pool is not None
     assert alone - together > pool.vector // 2
+
+
+def test_the_array_never_waits_for_the_pool() -> None:
+    """Tiles of the pool go between pieces of the convolution, whose weights of the next piece are loaded before."""
+    plan = schedule(inception(), EDGE, mapping=Mapping({"conv3": Pin(channels=64, depth=24)}))
+    program = lower(plan, EDGE)
+    layers = (program.layers[k].name for k in program.layer_of)
+    every = ((layer, TABLE[word.opcode].name) for layer, word in zip(layers, decode(program.words), strict=True))
+    ops = [(layer, op) for layer, op in every if layer in ("conv3", "max_pool6")]
+    pieces = [k for k, op in enumerate(ops) if op == ("conv3", "conv")]
+    assert len(pieces) == 12
+    between = [ops[a + 1 : b] for a, b in pairwise(pieces)]
+    assert all(turn[0] == ("conv3", "load_weights") for turn in between)
+    assert sum(("max_pool6", "max_pool") in turn for turn in between) >= 2
+    assert differing(inception(), plan) == 0
 
 
 def test_a_stage_stays_between_what_it_reads_and_its_readers() -> None:
