@@ -35,9 +35,10 @@ def quantize_array(x: Array, quant: Quant, dtype: str) -> Array:
 
     def rounded(x: Array, scale: Floats, zero: Ints) -> Array:
         with np.errstate(over="ignore"):
-            ratio = np.divide(np.asarray(x, np.float32), scale, dtype=np.float32)
-        held = np.clip(ratio, (low - zero).astype(np.float32), (high - zero).astype(np.float32))
-        return np.asarray((np.rint(held).astype(np.int32) + zero).astype(dtype))
+            ratio = np.asarray(np.divide(np.asarray(x, np.float32), scale, dtype=np.float32))
+        np.clip(ratio, (low - zero).astype(np.float32), (high - zero).astype(np.float32), out=ratio)
+        whole = np.rint(ratio, out=ratio)
+        return np.asarray((whole.astype(np.int32) + zero).astype(dtype) if zero.any() else whole.astype(dtype))
 
     return _by_rows(rounded, np.asarray(x), scale, zero, dtype)
 

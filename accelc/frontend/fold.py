@@ -39,7 +39,8 @@ def fold(b: Builder, node: Node) -> bool:
 def checked(data: Array, name: str) -> Tensor:
     """Return a constant tensor; raise ModelError when it holds NaN, or infinity beside other values."""
     # One infinite number alone may be a bound that is meant to hold nothing back; -inf beside others is a mask.
-    if data.dtype.kind == "f" and (np.isnan(data).any() or (data.size > 1 and np.isposinf(data).any())):
+    most = data.max(initial=0) if data.dtype.kind == "f" else 0
+    if np.isnan(most) or (data.size > 1 and most == np.inf):
         raise ModelError(f"constant '{name}' holds NaN or infinite values")
     return _as_tensor(name, data)
 

@@ -15,7 +15,7 @@ from accelc.errors import ModelError
 from accelc.frontend.builder import one_line
 
 _OLDEST = 7
-_LARGE_BYTES = 1 << 20
+_LARGE = 1 << 18  # elements
 _BATCH = re.compile(r"(?i)(^n$|^b$|^bs$|batch)")
 
 
@@ -42,7 +42,7 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     A model without large ones is returned as it is.
     """
-    large = {t.name: t for t in model.graph.initializer if t.ByteSize() >= _LARGE_BYTES and t.HasField("raw_data")}
+    large = {t.name: t for t in model.graph.initializer if math.prod(t.dims) >= _LARGE and t.HasField("raw_data")}
     if not large:
         return model
     for tensor in large.values():

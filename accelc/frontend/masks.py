@@ -38,6 +38,6 @@ def _keeps(layer: Layer) -> bool:
 def bounded(tensor: Tensor) -> Tensor:
     """Return a constant in which -inf is the lowest finite number, as calibration needs; any other tensor as it is."""
     data = tensor.data
-    if data is None or data.dtype.kind != "f" or not np.isneginf(data).any():
+    if data is None or data.dtype.kind != "f" or data.min(initial=0) > -np.inf:
         return tensor
     return replace(tensor, data=np.maximum(data, np.finfo(data.dtype).min))

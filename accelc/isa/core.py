@@ -10,9 +10,11 @@ for; lanes 2 to 7 hold the operands, in order, none of which straddles a lane. E
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -77,9 +79,9 @@ class Operand:
     signed: bool = False
     real: bool = False
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[int, int]:
-        """Return the least and greatest integer the field holds."""
+        """The least and greatest integer the field holds."""
         return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
 
 
@@ -149,6 +151,11 @@ class Instruction:
         """Attach the legality clause (operands...) -> message or empty text."""
         return self._attach("rule")
 
+    @cached_property
+    def names(self) -> dict[str, Field]:
+        """The fields by name, in order."""
+        return {f.name: f for f in self.fields}
+
     def operand_names(self, kind: str) -> tuple[str, ...]:
         """Return the operands that a clause reads, in its own order."""
         if kind not in self._read:
@@ -159,6 +166,7 @@ class Instruction:
 
 
 TABLE: dict[int, Instruction] = {}
+_NAMED: dict[str, Instruction] = {}
 
 
 def instruction(opcode: int, queue: Queue) -> Callable[[Clause], Instruction]:
@@ -169,7 +177,7 @@ def instruction(opcode: int, queue: Queue) -> Callable[[Clause], Instruction]:
             raise IsaError(f"opcode {opcode:#04x} is both {TABLE[opcode].name} and {action.__name__}")
         fields = _layout(action)
         made = Instruction(action.__name__, opcode, queue, action, fields, inspect.getdoc(action) or "")
-        TABLE[opcode] = made
+        TABLE[opcode] = _NAMED[made.name] = made
         return made
 
     return define
@@ -210,34 +218,37 @@ class Word:
 
 def by_name(name: str) -> Instruction:
     """Return the instruction of that name or raise IsaError."""
-    for made in TABLE.values():
-        if made.name == name:
-            return made
-    raise IsaError(f"unknown instruction '{name}'; known: {', '.join(sorted(i.name for i in TABLE.values()))}")
+    if name not in _NAMED:
+        raise IsaError(f"unknown instruction '{name}'; known: {', '.join(sorted(_NAMED))}")
+    return _NAMED[name]
 
 
 def make(
     made: Instruction, wait: Mapping[Queue, int] | None = None, core: int = 0, **operands: int | float
 ) -> Word:
     """Return a checked word; raise IsaError naming the operand and the rule it breaks."""
-    names = {f.name for f in made.fields}
-    if unknown := set(operands) - names:
-        raise IsaError(f"{made.name}: unknown operand {sorted(unknown)[0]}; it takes {', '.join(sorted(names))}")
+    if operands.keys() != made.names.keys():
+        raise IsaError(f"{made.name}: {_misnamed(made.names, operands)}")
     for f in made.fields:
-        if f.name not in operands:
-            raise IsaError(f"{made.name}: operand {f.name} is missing")
         _check_operand(made, f, operands[f.name])
     if "rule" in made.clauses:
-        message = made.clauses["rule"](**{n: operands[n] for n in made.operand_names("rule")})
+        message = made.clauses["rule"](*[operands[n] for n in made.operand_names("rule")])
         if message:
             raise IsaError(f"{made.name}: {message}")
-    waits = {queue: int(count) for queue, count in sorted((wait or {}).items()) if count}
+    waits = {queue: int(count) for queue, count in sorted(wait.items()) if count} if wait else {}
     for queue, count in waits.items():
         if not 0 <= count < 1 << TOKEN_BITS:
             raise IsaError(f"{made.name}: wait {queue.name.lower()}={count} does not fit in {TOKEN_BITS} bits")
     if not 0 <= core < 1 << (CORE_BITS if made.queue.of_core else 0):
         raise IsaError(f"{made.name}: core={core} {_core_rule(made)}")
-    return Word(made.opcode, {f.name: operands[f.name] for f in made.fields}, waits, core)
+    return Word(made.opcode, {name: operands[name] for name in made.names}, waits, core)
+
+
+def _misnamed(names: Mapping[str, object], operands: Mapping[str, object]) -> str:
+    """Return which operand there is none of, or else which is missing."""
+    if unknown := operands.keys() - names.keys():
+        return f"unknown operand {min(unknown)}; it takes {', '.join(sorted(names))}"
+    return f"operand {next(name for name in names if name not in operands)} is missing"
 
 
 def _core_rule(made: Instruction) -> str:
@@ -246,7 +257,7 @@ def _core_rule(made: Instruction) -> str:
 
 def _check_operand(made: Instruction, f: Field, value: int | float) -> None:
     if f.operand.real:
-        if not np.isfinite(value) or float(np.float32(value)) != float(value):
+        if not math.isfinite(value) or float(np.float32(value)) != float(value):
             raise IsaError(f"{made.name}: {f.name}={value!r} is not a finite float32")
         return
     low, high = f.operand.bounds

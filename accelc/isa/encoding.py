@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,27 +45,35 @@ def wait_bits(queue: Queue) -> int:
 
 def encode(words: Iterable[Word]) -> Words:
     """Return the words as an array [count, 8] of 64-bit lanes."""
-    return np.array([_encode_one(w) for w in words], dtype=np.uint64).reshape(-1, LANES)
-
-
-def _encode_one(word: Word) -> list[int]:
-    lanes = [0] * LANES
-    lanes[0] = word.opcode
-    lanes[CORE_PLACE[0]] = word.core << CORE_PLACE[1]
-    for queue, count in word.wait.items():
-        if count >= 1 << wait_bits(queue):
-            raise IsaError(f"wait {queue.name.lower()}={count} does not fit in {wait_bits(queue)} bits")
-        lane, shift = WAIT_PLACE[queue]
-        lanes[lane] |= count << shift
-    for f in word.instruction.fields:
-        lanes[f.lane] |= _raw(f, word.operands[f.name]) << f.shift
+    words = list(words)
+    lanes = np.zeros((len(words), LANES), np.uint64)
+    lanes[:, 0] = [word.opcode for word in words]
+    _place(lanes, *CORE_PLACE, [word.core for word in words])
+    for queue, (lane, shift) in WAIT_PLACE.items():
+        counts = [word.wait.get(queue, 0) for word in words]
+        if max(counts, default=0) >= 1 << wait_bits(queue):
+            raise IsaError(f"wait {queue.name.lower()}={max(counts)} does not fit in {wait_bits(queue)} bits")
+        _place(lanes, lane, shift, counts)
+    opcodes = lanes[:, 0] & np.uint64((1 << OPCODE_BITS) - 1)
+    for opcode in np.unique(opcodes).tolist():
+        at = np.flatnonzero(opcodes == opcode)
+        lanes[at] |= _operands(TABLE[opcode].fields, [words[k].operands for k in at.tolist()])
     return lanes
 
 
-def _raw(f: Field, value: int | float) -> int:
-    if f.operand.real:
-        return int(np.float32(value).view(np.uint32))
-    return int(value) & ((1 << f.operand.bits) - 1)
+def _place(lanes: Words, lane: int, shift: int, values: Sequence[int]) -> None:
+    lanes[:, lane] |= np.array(values, np.uint64) << np.uint64(shift)
+
+
+def _operands(fields: Sequence[Field], given: Sequence[Mapping[str, int | float]]) -> Words:
+    """Return the operands of words of one kind, in their places."""
+    lanes = np.zeros((len(given), LANES), np.uint64)
+    for f in fields:
+        values = [operands[f.name] for operands in given]
+        held = np.array(values, np.float32).view(np.uint32) if f.operand.real else np.array(values, np.int64)
+        raw = held.astype(np.uint64) & np.uint64((1 << f.operand.bits) - 1)
+        lanes[:, f.lane] |= raw << np.uint64(f.shift)
+    return lanes
 
 
 def extract(lanes: Words, lane: int, shift: int, bits: int, signed: bool = False) -> npt.NDArray[np.int64]:

@@ -164,7 +164,7 @@ def _relocated(word: Word, base: int) -> Word:
     key = "dst" if word.instruction.queue is Queue.STORE else "src"
     if word.operands[key] < ACTIVATIONS:
         return word
-    return replace(word, operands={**word.operands, key: word.operands[key] + base})
+    return Word(word.opcode, {**word.operands, key: word.operands[key] + base}, word.wait, word.core)
 
 
 def port_of(places: Places, name: str) -> Port:

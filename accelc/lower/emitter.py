@@ -168,7 +168,7 @@ class Emitter:
         made = by_name(name)
         word = make(made, None, self.core, **operands)
         syncs = self._tokens.syncs
-        waits = self._tokens.issue(made, dict(word.operands), self.core)
+        waits = self._tokens.issue(made, word.operands, self.core)
         self._sync_since(syncs)
         self._append(Word(word.opcode, word.operands, waits, self.core))
 

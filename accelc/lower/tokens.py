@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 
-import numpy as np
-
 from accelc.errors import ScheduleError
-from accelc.graph import Array
 from accelc.isa import Instruction, Queue, Space
 from accelc.isa.encoding import wait_bits
 
@@ -19,11 +16,12 @@ DRAM_BITS = 40  # of a DRAM address
 ACTIVATIONS = 1 << 38
 
 
-BLOCK_BITS = 17  # an access is filed under every block of 128 KiB (or as many words) that it touches
+BLOCK_BITS = 17
 FAR = 1 << 12  # blocks; what is longer is filed under one block of its own
 EVERYWHERE = -1
 
 _Range = tuple[int, int]
+_QUEUES = tuple(Queue)
 
 
 CORE_QUEUES = int(Queue.HOST)  # of each core; after those of all cores comes the host's
@@ -101,9 +99,9 @@ class TokenTracker:
         self._at_sync: list[list[int]] = []  # the counts that each sync waits for
         self._before = list(self.counts)  # those of what came before the stage at hand
         self._ledgers: dict[int, _Ledger] = defaultdict(lambda: _Ledger(len(self.counts)))
-        self._scratch: Array = np.zeros((4, 4), np.int64)
+        self._scratch: dict[_Range, int] = {}  # what a clause writes, by row and column: cheaper than an array
 
-    def issue(self, made: Instruction, operands: dict[str, int | float], core: int = 0) -> dict[Queue, int]:
+    def issue(self, made: Instruction, operands: Mapping[str, int | float], core: int = 0) -> dict[Queue, int]:
         """Return what an instruction must wait for, and record it as issued."""
         rows = self._touched(made, operands, core)
         waits = [0] * len(self.counts)
@@ -152,7 +150,9 @@ class TokenTracker:
     def _waits(self, counts: list[int], core: int) -> dict[Queue, int]:
         """Return the waits of an instruction of a core for so many instructions of each queue of each core."""
         first, own = CORE_QUEUES * core, counts[CORE_QUEUES * core : CORE_QUEUES * (core + 1)]
-        found = {queue: n for queue, n in zip(Queue, (*own, counts[-1]), strict=False) if n}
+        found = {queue: n for queue, n in zip(_QUEUES, (*own, counts[-1]), strict=False) if n}
+        if len(own) == len(counts) - 1:
+            return found
         others = enumerate(zip(counts[:-1], self._before, strict=False))
         foreign = [(k, min(n, m)) for k, (n, m) in others if min(n, m) and not first <= k < first + CORE_QUEUES]
         if foreign:
@@ -162,13 +162,13 @@ class TokenTracker:
         return found
 
     def _touched(
-        self, made: Instruction, operands: dict[str, int | float], core: int
+        self, made: Instruction, operands: Mapping[str, int | float], core: int
     ) -> list[tuple[int, int, int, bool]]:
         if made.queue is Queue.HOST or made.name == "stream":  # it may read and write any tensor
             return [(int(Space.DRAM), 0, 1 << DRAM_BITS, True)]
-        names = made.operand_names("touches")
-        count = made.clauses["touches"](self._scratch, **{n: operands[n] for n in names})
-        rows = [(int(s), int(a), int(b), bool(w)) for s, a, b, w in self._scratch[:count].tolist()]
+        t, names = self._scratch, made.operand_names("touches")
+        count = made.clauses["touches"](t, *[operands[n] for n in names])
+        rows = [(t[k, 0], t[k, 1], t[k, 2], t[k, 3] > 0) for k in range(count)]
         rows = [row for row in rows if row[0] != Space.DRAM or row[2] > ACTIVATIONS]  # nothing writes constants
         if self.unified:
             rows = [(Space.ACT if s == Space.WGT else s, a, b, w) for s, a, b, w in rows]

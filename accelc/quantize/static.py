@@ -120,15 +120,16 @@ def _weights(tensors: Mapping[str, Tensor], layer: Layer, weights: Tensor) -> Te
     if shared is not None and shared.quant is not None and (shared.quant.scale >= least).all():
         return shared
     data = _finite(weights)
-    flat = np.abs(data.reshape(data.shape[0], -1)).max(axis=1).astype(np.float64)
+    rows = data.reshape(data.shape[0], -1)
+    flat = np.maximum(rows.max(axis=1), -rows.min(axis=1)).astype(np.float64)
     reach = RANGE[dtype][1]
     own = np.where(flat > 0, flat / reach, 1.0)
     if shared is not None or (least > own).any():
         name = f"{name}.{layer.name}"
     narrow = np.maximum(np.maximum(own, least), np.finfo(np.float32).tiny).astype(np.float32)
     quant = Quant(narrow, np.zeros(narrow.shape, np.int32), 0)
-    integers = np.maximum(quantize_array(data, quant, dtype), -reach).astype(dtype)
-    return Tensor(name, weights.shape, dtype, quant, integers)
+    integers = quantize_array(data, quant, dtype)
+    return Tensor(name, weights.shape, dtype, quant, np.maximum(integers, integers.dtype.type(-reach), out=integers))
 
 
 def _least_scale(tensors: Mapping[str, Tensor], layer: Layer, dtype: str) -> Array:

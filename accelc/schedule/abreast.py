@@ -216,7 +216,8 @@ def _tiles(plan: StagePlan) -> int:
     g, t = plan.geometry, plan.tiling
     assert g is not None
     assert t is not None
-    return -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * g.batch * sum(n for _, n in block_counts(g, t.channels))
+    blocks: int = sum(n for _, n in block_counts(g, t.channels))
+    return -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * g.batch * blocks
 
 
 def _by_bands(plan: StagePlan) -> bool:

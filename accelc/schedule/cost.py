@@ -1,17 +1,21 @@
-"""What a tiling costs by the instructions' own cycle clauses: cycles of each engine, DRAM bytes; lower bounds."""
+"""What a tiling costs by the instructions' own cycle clauses: cycles of each engine, DRAM bytes.
+
+All of it may be asked of many tilings at once (see `many`).
+"""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, zip_longest
+
+import numpy as np
 
 from accelc.chip import Chip, Timing
 from accelc.isa import by_name
 from accelc.isa.dataflow import CODES
 from accelc.schedule.geometry import BLOCK, Geometry
+from accelc.schedule.many import Count, cycles, either, is_many, least, most, truncated
 from accelc.schedule.tiling import (
     Block,
     Footprint,
@@ -59,34 +63,35 @@ def dataflow_code(chip: Chip, dataflow: str) -> int:
     return CODES[chip.array.organization, dataflow]
 
 
-def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int) -> int:
+def mac_cycles(g: Geometry, t: Tiling, chip: Chip, pixels: tuple[Count, Count], block: Block, depth: Count) -> Count:
     """Return the array cycles of one tile of one block over one cut of the depth."""
     heights = Counter(end - first for first, end in kernel_cuts(g, t))
     return sum(n * piece_cycles(g, t, chip, pixels, block, depth, height) for height, n in heights.items())
 
 
 def piece_cycles(
-    g: Geometry, t: Tiling, chip: Chip, pixels: tuple[int, int], block: Block, depth: int, height: int
-) -> int:
+    g: Geometry, t: Tiling, chip: Chip, pixels: tuple[Count, Count], block: Block, depth: Count, height: int
+) -> Count:
     """Return the array cycles of one tile of one block over one cut of the depth and `height` rows of the kernel."""
     c, (rows, cols), kx = chip.timing, pixels, g.conv[1].kernel
     steps = g.conv[0].stride, g.conv[1].stride, g.conv[0].dilation, g.conv[1].dilation
     code = dataflow_code(chip, t.dataflow)
     if g.depthwise:
-        return sum(_DEPTHWISE(c, *steps[:2], rows, cols, height, kx, *steps[2:], block.count, code))
+        return cycles(_DEPTHWISE, c, *steps[:2], rows, cols, height, kx, *steps[2:], block.count, code)
     n = round_up(block.count // block.groups, BLOCK)
     lanes = g.lanes(depth // block.groups)
-    taps_x, deep = (1, kx * g.lanes(depth)) if merges_taps(g, block, depth) else (kx, lanes)
-    return g.parts * sum(_CONV(c, *steps[:2], rows, cols, height, taps_x, deep, *steps[2:], n, code, block.groups))
+    merged = merges_taps(g, block, depth)
+    taps_x, deep = either(merged, 1, kx), either(merged, kx * g.lanes(depth), lanes)
+    return g.parts * cycles(_CONV, c, *steps[:2], rows, cols, height, taps_x, deep, *steps[2:], n, code, block.groups)
 
 
-def merges_taps(g: Geometry, block: Block, depth: int) -> bool:
+def merges_taps(g: Geometry, block: Block, depth: Count) -> Count:
     """Return whether a kernel row of a tile is one run of bytes: taps adjoin, each reads every channel of its pixel.
 
     A loaded tile holds just the channels that are read; of a held map that is so where a pixel has no others.
     """
-    adjoin = not g.held.source or (g.held.whole_pixel and g.groups == 1 and depth == g.group_in)
-    return adjoin and block.groups == 1 and g.conv[1].dilation == 1 and not g.separate_taps
+    adjoin = (not g.held.source) | ((g.held.whole_pixel and g.groups == 1) & (depth == g.group_in))
+    return adjoin & (block.groups == 1) & (g.conv[1].dilation == 1 and not g.separate_taps)
 
 
 @dataclass(frozen=True)
@@ -100,17 +105,17 @@ class Engines:
 
 def engines_of(g: Geometry, t: Tiling, chip: Chip) -> Engines:
     """Return the cycles of the array and the vector unit; what is held matters to them by the source and gaps alone."""
-    c, mac, vector, count = chip.timing, 0, 0, 0
-    depths_of = _depth_counts(g, t)
-    for (count, groups, depth), times in block_counts(g, t.channels):
+    c, mac, vector, blocks = chip.timing, 0, 0, block_counts(g, t.channels)
+    for (count, groups, depth), times in blocks:
         block = Block(0, count, groups, 0, depth)
         for (rows, row_times), (cols, col_times) in product(_counts(g.out[0], t.rows), _counts(g.out[1], t.cols)):
             maps = times * row_times * col_times * g.batch
             mid = mid_size(g, rows, cols)
             vector += maps * tile_vector_cycles(g, c, mid, (rows, cols), count)
             if g.has_head:
-                mac += maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in depths_of(block))
-    return Engines(mac, vector, tile_vector_cycles(g, c, mid_size(g, t.rows, t.cols), (t.rows, t.cols), count))
+                mac += maps * sum(n * mac_cycles(g, t, chip, mid, block, d) for d, n in _depth_counts(g, t, block))
+    last = _last(blocks)[0]
+    return Engines(mac, vector, tile_vector_cycles(g, c, mid_size(g, t.rows, t.cols), (t.rows, t.cols), last))
 
 
 def cost_of(
@@ -119,8 +124,8 @@ def cost_of(
     """Return the predicted cost of a stage under a tiling; `engines` and `foot` save working them out again."""
     c, found = chip.timing, engines or engines_of(g, t, chip)
     blocks = block_counts(g, t.channels)
-    (count, groups, depth), _ = blocks[-1]
-    depths = sum(n for _, n in _depth_counts(g, t)(Block(0, count, groups, 0, depth)))
+    count, groups, depth = _last(blocks)
+    depths = sum(n for _, n in _depth_counts(g, t, Block(0, count, groups, 0, depth)))
     maps = -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * g.batch
     moves = _traffic(g, t, c, (sum(n for _, n in blocks), maps, depths), found.mac)
     tail = found.tail
@@ -130,63 +135,85 @@ def cost_of(
         tail += moves.first  # the other cores' results are what the first loads wait for: nothing hides them
     met = _meeting(g, chip, found, moves, foot or footprint(g, t, 0)) if c.act_ports == 1 else 0
     # With room for one tile's sums, the array waits until they are drained.
-    drained = sum(n for _, n in blocks) * maps * _drain_cycles(g, t, c) if g.has_head and t.sums == 1 else 0
-    together = max(found.mac + moves.late + met + drained, found.vector, moves.bus)
+    drained = either(t.sums == 1, _drain_cycles(g, t, c) * sum(n for _, n in blocks) * maps, 0) if g.has_head else 0
+    together = most(most(found.mac + moves.late + met + drained, found.vector), moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
 
 
-def _drain_cycles(g: Geometry, t: Tiling, c: Timing) -> int:
+def _drain_cycles(g: Geometry, t: Tiling, c: Timing) -> Count:
     """Return the vector unit's cycles to take the sums of one tile."""
-    return sum(_REQUANTIZE(c, math.prod(mid_size(g, t.rows, t.cols)), t.channels))
+    rows, cols = mid_size(g, t.rows, t.cols)
+    return cycles(_REQUANTIZE, c, rows * cols, t.channels)
 
 
-def _meeting(g: Geometry, chip: Chip, engines: Engines, moves: _Traffic, f: Footprint) -> int:
+def _meeting(g: Geometry, chip: Chip, engines: Engines, moves: _Traffic, f: Footprint) -> Count:
     """Return the cycles that the array loses where banks have one port, to the vector unit and to passing data.
 
     Two neighboring slots have half a bank in common, on the mean, or lie in one if they are smaller than that.
     """
     c = chip.timing
     bank, wgt_bank = c.act_bytes // c.act_banks, c.wgt_bytes // c.wgt_banks
-    lost = engines.vector * min(1.0, 2 * bank / max(1, on_chip_bytes(f, g, chip)))
-    lost += moves.source_bus * steal_rate(chip) * min(1.0, bank / max(1, 2 * f.source))
+    lost = engines.vector * least(1.0, 2 * bank / most(1, on_chip_bytes(f, g, chip)))
+    lost += moves.source_bus * steal_rate(chip) * least(1.0, bank / most(1, 2 * f.source))
     if c.wgt_ports == 1:
-        lost += moves.weight_bus * steal_rate(chip, weights=True) * min(1.0, wgt_bank / max(1, 2 * f.weights))
-    return int(lost)
+        lost += moves.weight_bus * steal_rate(chip, weights=True) * least(1.0, wgt_bank / most(1, 2 * f.weights))
+    return truncated(lost)
 
 
-Counts = list[tuple[int, int]]
-"""Sizes of pieces, and how many there are of each."""
+Counts = list[tuple[Count, Count]]
+"""Sizes of pieces, and how many there are of each; of many tilings, some may have none."""
 
 
-def _counts(extent: int, piece: int) -> Counts:
+def _counts(extent: Count, piece: Count) -> Counts:
     """Return the pieces of an extent."""
     whole, rest = divmod(extent, piece)
+    if is_many(whole):
+        return [(piece, whole), (either(rest > 0, rest, piece), rest > 0)][: 1 + rest.any()]
     return [(piece, whole)] * (whole > 0) + [(rest, 1)] * (rest > 0)
 
 
-def block_counts(g: Geometry, channels: int) -> list[tuple[tuple[int, int, int], int]]:
+Blocks = list[tuple[tuple[Count, Count, Count], Count]]
+
+
+def block_counts(g: Geometry, channels: Count) -> Blocks:
     """Return the blocks of output channels as (channels, groups, depth), and how many there are of each."""
-    if g.groups > 1 and g.has_head and not g.depthwise:
+    if g.grouped:
+        if is_many(channels):
+            sizes, at = np.unique(channels, return_inverse=True)
+            return _side_by_side([block_counts(g, int(size)) for size in sizes], at)
         return list(Counter((b.count, b.groups, b.depth) for b in channel_blocks(g, channels)).items())
-    own = g.depthwise or not g.has_head
-    return [((size, 1, size if own else g.group_in), n) for size, n in _counts(g.mid[2], channels)]
+    return [((size, 1, size if g.own_channels else g.group_in), n) for size, n in _counts(g.mid[2], channels)]
 
 
-def _depth_counts(g: Geometry, t: Tiling) -> Callable[[Block], Counts]:
+def _side_by_side(each: list[Blocks], at: Count) -> Blocks:
+    """Return the blocks of many tilings, `at` their places in the list: the first of each, the second, and so on."""
+    columns = zip_longest(*each, fillvalue=((1, 1, 1), 0))
+    rows = (np.array([(*block, n) for block, n in column])[at].T for column in columns)
+    return [((count, groups, depth), n) for count, groups, depth, n in rows]
+
+
+def _last(blocks: Blocks) -> tuple[Count, Count, Count]:
+    """Return the last block that there is."""
+    found = blocks[0][0]
+    for block, n in blocks[1:]:
+        found = tuple(either(n > 0, new, old) for new, old in zip(block, found, strict=True))
+    return found
+
+
+def _depth_counts(g: Geometry, t: Tiling, block: Block) -> Counts:
     """Return how the depth of a block is cut."""
-
-    def counts(block: Block) -> Counts:
-        whole = not g.has_head or g.depthwise or block.groups > 1
-        return [(block.depth, 1)] if whole else _counts(block.depth, t.depth)
-
-    return counts
+    if not g.has_head or g.depthwise:
+        return [(block.depth, 1)]
+    return _counts(block.depth, either(block.groups > 1, block.depth, t.depth))
 
 
-def tile_vector_cycles(g: Geometry, c: Timing, mid: tuple[int, int], out: tuple[int, int], channels: int) -> int:
+def tile_vector_cycles(
+    g: Geometry, c: Timing, mid: tuple[Count, Count], out: tuple[Count, Count], channels: Count
+) -> Count:
     """Return the vector unit's cycles for one tile; rows that do not adjoin take an instruction each."""
-    lanes, mid_pixels, out_pixels = -(-channels // c.vector_lanes), math.prod(mid), math.prod(out)
-    total = sum(_REQUANTIZE(c, mid_pixels, channels)) if g.has_head else 0
+    lanes, mid_pixels, out_pixels = -(-channels // c.vector_lanes), mid[0] * mid[1], out[0] * out[1]
+    total = cycles(_REQUANTIZE, c, mid_pixels, channels) if g.has_head else 0
     total += g.step_work * mid_pixels * lanes + (g.step_work > 0) * c.vector_latency
     total += g.late_work * out_pixels * lanes
     if g.pool is not None:
@@ -209,7 +236,7 @@ class _Traffic:
     weight_bus: int
 
 
-def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], mac: int) -> _Traffic:
+def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[Count, Count, Count], mac: Count) -> _Traffic:
     """Return the traffic of (blocks, maps, depths); a tile already in a slot is not loaded again."""
     blocks, maps, depths = counts
     pieces = depths * len(kernel_cuts(g, t))
@@ -228,48 +255,49 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[int, int, int], ma
     bus = g.sharers * sum(times * each.cycles for times, each in every)
     moved = g.sharers * sum(times * each.bursts for times, each in every) * c.dram_burst_bytes
     source_once, weights_once = (g.sharers * n for n in (source.cycles, weights.cycles * (weight_loads > 0)))
-    late = 0
-    if pieces == t.slots > 1 and g.has_head:
-        # All slots hold what the next tiles still read: what follows is loaded while one piece is multiplied.
-        each = mac // max(tiles * pieces, 1)
-        kept = weight_loads * max(0, weights_once - each) if t.weights_outer else 0
-        late = kept if t.weights_outer and maps > 1 else source_loads * max(0, source_once - each) * (blocks > 1)
+    # Where all slots hold what the next tiles still read, what follows is loaded while one piece is multiplied.
+    each = mac // most(tiles * pieces, 1)
+    kept = weight_loads * most(0, weights_once - each)
+    passed = source_loads * most(0, source_once - each) * (blocks > 1)
+    filled = (pieces == t.slots) & (t.slots > 1 and g.has_head)
+    late = filled * either(t.weights_outer & (maps > 1), kept, passed)
     first = source_once * (source_loads > 0) + weights_once
     return _Traffic(bus, moved, first, late, source_loads * source_once, weight_loads * weights_once)
 
 
 def _source_tile(g: Geometry, t: Tiling, c: Timing) -> Transfer:
     """Return the transfer of a tile of the source; padding moves nothing."""
-    rows, cols = (min(size, extent) for size, extent in zip(source_size(g, t), g.source[:2], strict=True))
+    rows, cols = (least(size, extent) for size, extent in zip(source_size(g, t), g.source[:2], strict=True))
     pixel = source_pixel(g, source_channels(g, t))
     return tile_transfer(c, (rows, cols), g.source[1], pixel, g.pitch(g.source[2]))
 
 
-def source_pixel(g: Geometry, channels: int) -> int:
+def source_pixel(g: Geometry, channels: Count) -> Count:
     """Return the bytes of a pixel of which so many channels are loaded."""
-    return g.pitch(channels) if channels == g.source[2] else channels * g.element_bytes
+    return either(channels == g.source[2], g.pitch(channels), channels * g.element_bytes)
 
 
-def tile_transfer(c: Timing, size: tuple[int, int], width: int, pixel: int, pitch: int) -> Transfer:
+def tile_transfer(c: Timing, size: tuple[Count, Count], width: int, pixel: Count, pitch: int) -> Transfer:
     """Return the transfer of a tile of a map `width` pixels wide: pixels adjoin only with every channel."""
     rows, cols = size
-    if pixel < pitch:
-        return transfer(c, rows * cols, pixel, pitch, grain=pixel)
-    if cols >= width:
-        return transfer(c, 1, rows * cols * pixel)
-    return transfer(c, rows, cols * pixel, width * pitch, grain=cols * pixel)
+    part, whole = pixel < pitch, cols >= width
+    runs = either(part, rows * cols, either(whole, 1, rows))
+    run = either(part, 1, either(whole, rows, 1) * cols) * pixel
+    step, grain = either(whole, 0, width * pitch), either(whole, 0, cols * pixel)
+    return transfer(c, runs, run, either(part, pitch, step), grain=either(part, pixel, grain))
 
 
-def _loads(g: Geometry, t: Tiling, blocks: int, maps: int, cuts: tuple[int, int]) -> tuple[int, int]:
+def _loads(g: Geometry, t: Tiling, blocks: Count, maps: Count, cuts: tuple[Count, Count]) -> tuple[Count, Count]:
     """Return how often a source tile and a weight tile are loaded under the loop order, with t.slots of each.
 
     `cuts` are the pieces of the depth, and those of the depth times the kernel's rows. Inside, they run fastest. What
     the inner loop leaves in the slots is not loaded again.
     """
     depths, pieces = cuts
-    once = maps == 1 or blocks * pieces <= t.slots or (t.weights_outer and pieces <= t.slots)
-    weights = blocks * pieces * (1 if once else maps)
+    once = (maps == 1) | (blocks * pieces <= t.slots) | (t.weights_outer & (pieces <= t.slots))
+    weights = blocks * pieces * either(once, 1, maps)
     if g.depthwise or not g.has_head or g.groups > 1:
         return maps * blocks * depths, weights
-    held = (not t.weights_outer and depths <= t.slots) or maps * depths <= t.slots or blocks == 1
-    return maps * depths * (1 if held else blocks), weights
+    inner = either(t.weights_outer, False, depths <= t.slots)
+    held = inner | (maps * depths <= t.slots) | (blocks == 1)
+    return maps * depths * either(held, 1, blocks), weights

@@ -107,7 +107,7 @@ def _layer(graph: Graph, name: str | None, origin: str) -> Layer:
 def _fits(pin: Pin, g: Geometry, chip: Chip, tables: Tables) -> bool:
     """Return whether a tile of just these extents fits the chip."""
     legal = not any(broken(pin, g, chip))
-    return legal and next(tilings(g, chip, tables.room, chip.array.dataflows, pin=pin), None) is not None
+    return legal and tilings(g, chip, tables.room, pin=pin) is not None
 
 
 # --- ZigZag

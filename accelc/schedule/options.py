@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import lru_cache
 
+import numpy as np
+
 from accelc.chip import Chip
 from accelc.schedule.cost import Cost, Engines, cost_of, engines_of
 from accelc.schedule.geometry import Geometry, Held
@@ -15,7 +17,7 @@ from accelc.schedule.mapping import FREE, Pin
 from accelc.schedule.objective import Boxed, objective_of
 from accelc.schedule.split import shared, splits
 from accelc.schedule.store import Row, key_of, store_of
-from accelc.schedule.tiling import Tiling, on_chip_bytes, tilings
+from accelc.schedule.tiling import Many, Tiling, footprint, loop_orders, on_chip_bytes, one_of, only, tilings
 
 Rank = Callable[[Cost], tuple[float, ...]]
 
@@ -78,6 +80,9 @@ def choices(
     return found
 
 
+_Mapped = tuple[int, Tiling, Cost]  # a mapping, and before it the room that it takes
+
+
 def _searched(
     g: Geometry,
     box: Boxed,
@@ -87,17 +92,41 @@ def _searched(
     wgt_room: int | None,
     pin: Pin,
 ) -> Choices:
-    priced: list[tuple[int, Tiling, Cost]] = []
+    rank, found = objective_of(objective, box).rank, list[_Mapped]()
     for split, count in splits(g, box.chip):
         share = shared(g, split, count)
-        if not pin.allows(split, share.out[0], share.mid[2]):
-            continue
-        known = _known(_core(share), box)
-        for t, foot in tilings(share, box.chip, tables.room, dataflows, wgt_room, pin):
-            cost = cost_of(share, t, box.chip, known.engines(t), foot)
-            made = t if count == 1 else replace(t, split=split, shares=count)
-            priced.append((on_chip_bytes(foot, share, box.chip), made, cost))
-    return _front(priced, objective_of(objective, box).rank)
+        cuts = tilings(share, box.chip, tables.room, wgt_room, pin)
+        if cuts is not None and pin.allows(split, share.out[0], share.mid[2]):
+            every = replace(loop_orders(share, cuts, pin), split=split, shares=count)
+            found += _priced(share, every, only(pin.dataflow, dataflows), box, tables, rank)
+    best = _front([room for room, *_ in found], [rank(cost) for *_, cost in found])
+    return Choices(tuple(found[n][0] for n in best), tuple(found[n][1:] for n in best))
+
+
+def _priced(
+    g: Geometry, many: Many, dataflows: Sequence[str], box: Boxed, tables: Tables, rank: Rank
+) -> list[_Mapped]:
+    """Return of many tilings, under each dataflow, those better than all that take less room."""
+    foot, known, count = footprint(g, many, tables.room(many.channels)), _known(_core(g), box), len(dataflows)
+    rooms = on_chip_bytes(foot, g, box.chip)
+    made = [cost_of(g, t, box.chip, known.engines(t), foot) for d in dataflows for t in (replace(many, dataflow=d),)]
+    rows = [np.broadcast_arrays(rooms, *(getattr(cost, f.name) for f in fields(Cost)))[1:] for cost in made]
+    costs = np.stack(rows, axis=-1).reshape(len(rows[0]), -1)  # of one tiling under each dataflow, of the next, ...
+    ranks = np.broadcast_arrays(*rank(Cost(*costs)))
+    best = _front(np.repeat(rooms, count).tolist(), list(zip(*(each.tolist() for each in ranks), strict=True)))
+    return [
+        (int(rooms[n // count]), one_of(many, n // count, dataflows[n % count]), Cost(*costs[:, n].tolist()))
+        for n in best
+    ]
+
+
+def _front(rooms: Sequence[int], ranks: Sequence[tuple[float, ...]]) -> list[int]:
+    """Return the numbers of the mappings better than all that take less room; of equals, the first."""
+    found: list[int] = []
+    for n in sorted(range(len(rooms)), key=lambda n: (rooms[n], ranks[n])):
+        if not found or ranks[n] < ranks[found[-1]]:
+            found.append(n)
+    return found
 
 
 def _core(g: Geometry) -> Geometry:
@@ -111,27 +140,21 @@ class _Known:
 
     def __init__(self, core: Geometry, chip: Chip) -> None:
         self.core, self.chip = core, chip
-        self._found: dict[tuple[int | str, ...], Engines] = {}
+        self._found: dict[tuple[int | str, ...], list[int]] = {}
 
-    def engines(self, t: Tiling) -> Engines:
-        """Return the engines' cycles of a tiling; the loop order does not matter to them."""
-        key = (t.rows, t.cols, t.channels, t.depth, t.kernel_rows, t.dataflow)
-        if key not in self._found:
-            self._found[key] = engines_of(self.core, t, self.chip)
-        return self._found[key]
+    def engines(self, t: Many) -> Engines:
+        """Return the engines' cycles of many tilings; the loop order does not matter to them."""
+        extents = np.array([t.rows, t.cols, t.channels, t.depth])
+        keys = [(*each, t.kernel_rows, t.dataflow) for each in extents.T.tolist()]
+        fresh = {key: n for n, key in enumerate(keys) if key not in self._found}
+        if fresh:
+            rows, cols, channels, depth = extents[:, list(fresh.values())]
+            found = engines_of(self.core, replace(t, rows=rows, cols=cols, channels=channels, depth=depth), self.chip)
+            values = np.array(np.broadcast_arrays(rows, found.mac, found.vector, found.tail)[1:])
+            self._found.update(zip(fresh, values.T.tolist(), strict=True))
+        return Engines(*np.array([self._found[key] for key in keys]).T)
 
 
 @lru_cache(maxsize=1024)
 def _known(core: Geometry, box: Boxed) -> _Known:
     return _Known(core, box.chip)
-
-
-def _front(priced: Sequence[tuple[int, Tiling, Cost]], rank: Rank) -> Choices:
-    """Keep of the mappings those better than all that take less room."""
-    rooms: list[int] = []
-    found: list[tuple[Tiling, Cost]] = []
-    for room, tiling, cost in sorted(priced, key=lambda p: (p[0], rank(p[2]))):
-        if not found or rank(cost) < rank(found[-1][1]):
-            rooms.append(room)
-            found.append((tiling, cost))
-    return Choices(tuple(rooms), tuple(found))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from accelc.chip import Chip
 from accelc.schedule.geometry import BLOCK, GRANULE, Geometry
+from accelc.schedule.many import Count, either, least, most
 from accelc.schedule.mapping import FREE, Pin
 from accelc.schedule.views import round_up
 
@@ -41,6 +45,11 @@ class Tiling:
     shares: int = 1
 
 
+Many = Any
+"""A Tiling of many cuts at once: its loop order and all of ARRAYS are arrays."""
+ARRAYS = ("rows", "cols", "channels", "depth", "sums")
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of output channels [first, first + count): `groups` groups that read input channels from `source`."""
@@ -71,36 +80,35 @@ def channel_blocks(g: Geometry, channels: int) -> list[Block]:
     ]
 
 
-def mid_size(g: Geometry, rows: int, cols: int) -> tuple[int, int]:
+def mid_size(g: Geometry, rows: Count, cols: Count) -> tuple[Count, Count]:
     """Return the rows and columns of the head's output that a tile of the result needs."""
     if g.pool is None:
         return rows, cols
-    return min(g.pool[0].span(rows), g.mid[0]), min(g.pool[1].span(cols), g.mid[1])
+    return least(g.pool[0].span(rows), g.mid[0]), least(g.pool[1].span(cols), g.mid[1])
 
 
-def source_size(g: Geometry, t: Tiling) -> tuple[int, int]:
+def source_size(g: Geometry, t: Tiling) -> tuple[Count, Count]:
     """Return the rows and columns of input, padding included, that a tile needs."""
     rows, cols = mid_size(g, t.rows, t.cols)
     return (g.conv[0].span(rows), g.conv[1].span(cols)) if g.has_head else (rows, cols)
 
 
-def source_channels(g: Geometry, t: Tiling) -> int:
+def source_channels(g: Geometry, t: Tiling) -> Count:
     """Return the input channels of one loaded tile."""
     if not g.has_head or g.depthwise:
-        return min(t.channels, g.mid[2])
-    if t.channels >= g.group_out and g.groups > 1:
-        return t.channels // g.group_out * g.group_in
-    return min(t.depth, g.group_in)
+        return least(t.channels, g.mid[2])
+    cut = least(t.depth, g.group_in)
+    return cut if g.groups == 1 else either(t.channels >= g.group_out, t.channels // g.group_out * g.group_in, cut)
 
 
-def weight_bytes(g: Geometry, t: Tiling) -> int:
+def weight_bytes(g: Geometry, t: Tiling) -> Count:
     """Return the bytes of a weight tile with its parameters."""
     params = PARAM_BYTES * round_up(t.channels, BLOCK)
     if not g.has_head:
         return 0
     if g.depthwise:
         return round_up(g.taps * t.channels * g.element_bytes, 4 * g.element_bytes) + params
-    depth = g.pitch(min(t.depth, g.group_in))
+    depth = g.pitch(least(t.depth, g.group_in))
     taps = min(t.kernel_rows, g.conv[0].kernel) * g.conv[1].kernel
     return g.parts * taps * depth * round_up(t.channels, BLOCK) + params
 
@@ -126,23 +134,23 @@ class Footprint:
     slots: int
     sums: int
 
-    def act_bytes(self, g: Geometry) -> int:
+    def act_bytes(self, g: Geometry) -> Count:
         """Return the bytes of the activation buffer: the slots of each kind, one intermediate."""
         others = sum(not g.held.other(k) for k in range(g.others))
         return self.mid + self.slots * (self.source + others * self.other + self.out)
 
     @property
-    def acc_bytes(self) -> int:
+    def acc_bytes(self) -> Count:
         """Return the bytes of the accumulators."""
         return self.sums * self.acc_words * 4
 
     @property
-    def wgt_bytes(self) -> int:
+    def wgt_bytes(self) -> Count:
         """Return the bytes of the weight buffer, its weight tiles and the tables."""
         return self.slots * self.weights + self.tables
 
 
-def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
+def footprint(g: Geometry, t: Tiling, tables: Count) -> Footprint:
     """Return what a tiling takes; `tables` is the bytes of lookup tables per channel block."""
     mid_rows, mid_cols = mid_size(g, t.rows, t.cols)
     src_rows, src_cols = source_size(g, t)
@@ -159,32 +167,32 @@ def footprint(g: Geometry, t: Tiling, tables: int) -> Footprint:
         tables=tables,
         acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) * g.element_bytes if g.has_head else 0,
         slots=t.slots,
-        sums=min(t.sums, t.slots),
+        sums=least(t.sums, t.slots),
     )
 
 
-def on_chip_bytes(f: Footprint, g: Geometry, chip: Chip) -> int:
+def on_chip_bytes(f: Footprint, g: Geometry, chip: Chip) -> Count:
     """Return what a footprint takes of the activation buffer; a unified one holds its weights too."""
     act, wgt = round_up(f.act_bytes(g), SLACK), round_up(f.wgt_bytes, SLACK)
     return act + wgt if chip.timing.unified else act
 
 
-def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip, wgt_room: int | None = None) -> bool:
+def fits(g: Geometry, t: Tiling, f: Footprint, chip: Chip, wgt_room: int | None = None) -> Count:
     """Return whether a footprint fits the chip (or `wgt_room` bytes for weights) and every operand its field."""
     c = chip.timing
     weights = bool(c.unified) or round_up(f.wgt_bytes, SLACK) <= (c.wgt_bytes if wgt_room is None else wgt_room)
-    room = weights and on_chip_bytes(f, g, chip) <= c.act_bytes
-    return room and f.acc_bytes <= c.acc_bytes and fields_fit(g, t)
+    room = weights & (on_chip_bytes(f, g, chip) <= c.act_bytes)
+    return room & (f.acc_bytes <= c.acc_bytes) & fields_fit(g, t)
 
 
-def fields_fit(g: Geometry, t: Tiling) -> bool:
+def fields_fit(g: Geometry, t: Tiling) -> Count:
     """Return whether extents stay within the 16-bit fields of the instructions."""
     rows, cols = source_size(g, t)
     source = source_channels(g, t)
     merged = g.conv[1].kernel * g.lanes(source)
     loaded = 0 if g.held.source else g.pitch(source)
     pixels = g.conv[1].stride * loaded, g.pitch(t.channels), round_up(t.channels, BLOCK) * g.element_bytes
-    return max(rows, cols, t.channels, source, merged, *pixels) < 1 << 16
+    return reduce(most, (rows, cols, t.channels, source, merged, *pixels)) < 1 << 16
 
 
 def _pieces(extent: int) -> list[int]:
@@ -215,7 +223,6 @@ def depth_cuts(g: Geometry, chip: Chip) -> list[int]:
     return sorted({min(max(round_up(s, GRANULE), GRANULE), g.group_in) for s in sizes}, reverse=True)
 
 
-Sized = tuple[Tiling, Footprint]
 Value = TypeVar("Value")
 
 
@@ -236,63 +243,74 @@ def kernel_row_cuts(g: Geometry) -> list[int]:
 
 
 def tilings(
-    g: Geometry,
-    chip: Chip,
-    tables: Callable[[int], int],
-    dataflows: Sequence[str],
-    wgt_room: int | None = None,
-    pin: Pin = FREE,
-) -> Iterator[Sized]:
-    """Yield the cuts that fit, the largest first; columns are cut only when one row of full width does not fit.
+    g: Geometry, chip: Chip, tables: Callable[[Count], Count], wgt_room: int | None = None, pin: Pin = FREE
+) -> Many | None:
+    """Return the cuts that fit, the largest first, None if none does; their dataflow and loop order are left open.
 
-    Kernels are cut only where no tile with a whole one fits, tiles come one at a time only where no two fit. `tables`
-    gives the bytes of lookup tables that a block of channels needs, `wgt_room` what is free of the weight buffer.
-    What is pinned takes its pinned value only.
+    Columns are cut only when one row of full width does not fit, kernels only where no tile with a whole one fits.
+    Tiles come one at a time only where no two fit. `tables` gives the bytes of lookup tables that a block of channels
+    needs, `wgt_room` what is free of the weight buffer. What is pinned takes its pinned value only.
     """
-    channel_sizes, depths = only(pin.channels, channel_cuts(g, chip)), only(pin.depth, depth_cuts(g, chip))
+    pairs = product(only(pin.channels, channel_cuts(g, chip)), only(pin.depth, depth_cuts(g, chip)))
+    # Several whole groups are never cut in depth.
+    tried = np.array([(n, d) for n, d in pairs if n <= g.group_out or d >= g.group_in], int).reshape(-1, 2)
     for slots, kernel_rows in product(only(pin.slots, slot_counts(g)), only(pin.kernel_rows, kernel_row_cuts(g))):
-        found = False
-        for channels, depth in product(channel_sizes, depths):
-            if channels > g.group_out and depth < g.group_in:
-                continue  # several whole groups are never cut in depth
-            cut = Tiling(1, 1, channels, depth, True, "", kernel_rows, slots)
-            for sized in _map_cuts(g, chip, cut, tables(channels), wgt_room, pin):
-                found = True
-                yield from _orders(g, sized, only(pin.dataflow, dataflows), pin)
-        if found:
-            return
+        many: Many = Tiling(1, 1, 1, 1, True, "", kernel_rows, slots, pin.sums or 1)
+        many = replace(many, channels=tried[:, 0], depth=tried[:, 1])
+        found = _map_cuts(g, chip, many, tables, wgt_room, pin)
+        if len(found.rows):
+            return found
+    return None
 
 
-def _orders(g: Geometry, sized: Sized, dataflows: Sequence[str], pin: Pin) -> Iterator[Sized]:
-    """Yield a cut under each dataflow, and under both loop orders where they differ.
+def loop_orders(g: Geometry, many: Many, pin: Pin) -> Many:
+    """Return many cuts under the loop orders that are tried.
 
-    They do not with one tile of the map or one block of channels; and a source that is held is never loaded again.
+    The orders do not differ with one tile of the map or one block of channels; a held source is never loaded again.
     """
-    t, foot = sized
-    one_tile = g.batch == 1 and t.rows >= g.out[0] and t.cols >= g.out[1]
-    orders = (True,) if g.held.source or one_tile or t.channels >= g.mid[2] else (True, False)
-    for dataflow, outer in product(dataflows, orders if pin.order is None else (pin.order == "weights",)):
-        yield replace(t, weights_outer=outer, dataflow=dataflow), foot
+    if pin.order is not None:
+        return replace(many, weights_outer=np.full(len(many.rows), pin.order == "weights"))
+    one_tile = (g.batch == 1) & (many.rows >= g.out[0]) & (many.cols >= g.out[1])
+    both = ~one_tile & (many.channels < g.mid[2]) & (not g.held.source)
+    at = np.repeat(np.arange(len(many.rows)), 1 + both)
+    return replace(_those(many, at), weights_outer=np.diff(at, prepend=-1) > 0)
 
 
-def _map_cuts(g: Geometry, chip: Chip, cut: Tiling, tables: int, wgt_room: int | None, pin: Pin) -> Iterator[Sized]:
-    """Yield a cut with the rows and columns of the map that then fit, the sums of two tiles if these do."""
-    counts = only(pin.sums, (2, 1) if g.has_head and cut.slots > 1 else (2,))
+def one_of(many: Many, n: int, dataflow: str) -> Tiling:
+    """Return number `n` of many tilings, under a dataflow."""
+    one: Tiling = replace(many, weights_outer=bool(many.weights_outer[n]), dataflow=dataflow)
+    extents: dict[str, Any] = {key: int(getattr(many, key)[n]) for key in ARRAYS}
+    return replace(one, **extents)
 
-    def legal(rows: int, cols: int) -> Sized | None:
-        for sums in counts:
-            t = replace(cut, rows=rows, cols=cols, sums=sums)
-            foot = footprint(g, t, tables)
-            if fits(g, t, foot, chip, wgt_room):
-                return t, foot
-        return None
 
-    heights = only(pin.rows, _pieces(g.out[0]))
-    widths = [cols for cols in only(pin.cols, _pieces(g.out[1])) if legal(heights[-1], cols)]
+def _those(many: Many, at: Count) -> Many:
+    """Return the cuts at some places among many."""
+    return replace(many, **{key: getattr(many, key)[at] for key in ARRAYS})
+
+
+def _map_cuts(
+    g: Geometry, chip: Chip, cut: Many, tables: Callable[[Count], Count], wgt_room: int | None, pin: Pin
+) -> Many:
+    """Return cuts of channels and depth, each with the rows and columns of the map that then fit.
+
+    The sums of two tiles are in the accumulators wherever these fit.
+    """
+
+    def cuts(rows: Count, cols: Count, n: Count) -> Many:
+        return replace(cut, rows=rows, cols=cols, channels=cut.channels[n], depth=cut.depth[n])
+
+    def legal(many: Many) -> Count:
+        return fits(g, many, footprint(g, many, tables(many.channels)), chip, wgt_room)
+
+    heights = np.array(only(pin.rows, _pieces(g.out[0])))
+    widths = np.array(only(pin.cols, _pieces(g.out[1])))
+    n, w, h = np.ix_(*(np.arange(len(each)) for each in (cut.depth, widths, heights)))
+    tried = fit = legal(cuts(heights[-1], widths[w], n))
     # Narrower tiles are tried where they may win: under a pool, whose tiles overlap, and on wide maps with little room.
-    pooled = g.pool is not None and g.has_head
-    for cols in widths if pooled or g.out[1] > WIDE_MAP else widths[:1]:
-        for rows in heights if pooled or cols == widths[0] else heights[-1:]:
-            sized = legal(rows, cols)
-            if sized is not None:
-                yield sized
+    if g.pool is None or not g.has_head:
+        widest = fit & (np.cumsum(fit, axis=1) == 1)
+        tried = widest | (fit & (h == len(heights) - 1)) if g.out[1] > WIDE_MAP else widest
+    n, w, h = np.nonzero(np.broadcast_to(tried, (len(n), len(widths), len(heights))))
+    found = replace(cuts(heights[h], widths[w], n), sums=np.full(len(n), cut.sums))
+    found = _those(found, legal(found))
+    return found if pin.sums else replace(found, sums=1 + legal(replace(found, sums=2)))

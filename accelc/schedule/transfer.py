@@ -7,11 +7,11 @@ that refresh takes, prolong every burst. The rules of the memory itself are thos
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 from accelc.chip import Chip, Timing
+from accelc.schedule.many import Count, ceiling, common_divisor, either, is_many, least, truncated
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,40 @@ class Transfer:
         return self.latency + self.opening + self.bus
 
 
-
-@lru_cache(maxsize=65536)
-def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int = 0, grain: int = 0) -> Transfer:
+def transfer(
+    c: Timing, runs: Count, run_bytes: Count, step: Count = 0, *, start: int = 0, grain: Count = 0
+) -> Transfer:
     """Return what `runs` contiguous runs, `step` bytes apart, take; the first begins at address `start`.
 
     With a `grain`, runs begin at some multiple of so many bytes behind it: the bursts are then the mean.
     """
+    if is_many(runs, run_bytes, step, grain):
+        return _moved(c, runs, run_bytes, step, start, grain)
+    return _one(c, runs, run_bytes, step, start, grain)
+
+
+@lru_cache(maxsize=65536)
+def _one(c: Timing, runs: int, run_bytes: int, step: int, start: int, grain: int) -> Transfer:
+    """Return one transfer, nothing of which may be moved."""
     if not runs or not run_bytes:
         return Transfer(c.dma_issue_cycles, 0, 0, 0, start, 0)
+    return _moved(c, runs, run_bytes, step, start, grain)
+
+
+def _moved(c: Timing, runs: Count, run_bytes: Count, step: Count, start: int, grain: Count) -> Transfer:
     # The places within a burst at which runs begin lie so far apart.
-    apart = math.gcd(step if runs > 1 else 0, grain, c.dram_burst_bytes)
+    apart = common_divisor(common_divisor(either(runs > 1, step, 0), grain), c.dram_burst_bytes)
     beyond = (-(-(run_bytes + start % apart) // apart) - 1) * apart
     bursts = -(-runs * (beyond + c.dram_burst_bytes) // c.dram_burst_bytes)
     span = (runs - 1) * step + run_bytes
     row = c.dram_row_bytes
-    opened = min(bursts, runs * (1 + (run_bytes - 1) // row) if step >= row else span / row)
+    opened = least(bursts, either(step >= row, runs * (1 + (run_bytes - 1) // row), span / row))
     change = c.dram_precharge_cycles + c.dram_activate_cycles
     each = burst_interval(c)
     # A row opens while what was asked for before it is still on the bus.
     shown = max(0.0, change + c.dram_access_cycles + c.dram_burst_cycles - c.dma_outstanding * each)
-    bus = math.ceil((bursts * each + opened * shown) * refresh_factor(c))
-    latency, opening = c.dma_issue_cycles + c.dram_access_cycles, int(min(1.0, opened) * change)
+    bus = ceiling((bursts * each + opened * shown) * refresh_factor(c))
+    latency, opening = c.dma_issue_cycles + c.dram_access_cycles, truncated(least(1.0, opened) * change)
     return Transfer(latency, opening, bus, bursts, start, span)
 
 
