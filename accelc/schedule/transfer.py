@@ -35,7 +35,6 @@ class Transfer:
         return self.latency + self.opening + self.bus
 
 
-
 @lru_cache(maxsize=65536)
 def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int = 0, grain: int = 0) -> Transfer:
     """Return what `runs` contiguous runs, `step` bytes apart, take; the first begins at address `start`.
@@ -58,6 +57,22 @@ def transfer(c: Timing, runs: int, run_bytes: int, step: int = 0, *, start: int 
     bus = math.ceil((bursts * each + opened * shown) * refresh_factor(c))
     latency, opening = c.dma_issue_cycles + c.dram_access_cycles, int(min(1.0, opened) * change)
     return Transfer(latency, opening, bus, bursts, start, span)
+
+
+@lru_cache(maxsize=65536)
+def plane(c: Timing, rows: tuple[int, int], cols: tuple[int, int], run_bytes: int, *, start: int = 0) -> Transfer:
+    """Return what runs in two loops, each (turns, step in bytes), take; runs without a gap are one, as in a DMA."""
+    (high, row), (wide, col) = rows, cols
+    if wide == 1 or col == run_bytes:
+        run_bytes *= wide
+        if high == 1 or row == run_bytes:
+            return transfer(c, 1, high * run_bytes, start=start)
+        return transfer(c, high, run_bytes, row, start=start)
+    if high == 1:
+        return transfer(c, wide, run_bytes, col, start=start)
+    one = transfer(c, wide, run_bytes, col, start=start)
+    span = (high - 1) * row + one.span
+    return Transfer(one.latency, one.opening, one.bus * high, one.bursts * high, start, span)
 
 
 def burst_interval(c: Timing) -> float:
