@@ -1,4 +1,7 @@
-"""Generates accelc.sim.clauses from the instruction table; `python -m accelc.sim.generate_clauses` writes it anew."""
+"""Generates accelc.sim.clauses and clauses_mac from the instruction table.
+
+`python -m accelc.sim.generate_clauses` writes them anew.
+"""
 
 from __future__ import annotations
 

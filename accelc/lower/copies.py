@@ -10,11 +10,9 @@ from accelc.lower.pack import excess, quant_of, stored_constant, stored_table
 from accelc.lower.places import Places
 from accelc.lower.wide import function_table
 from accelc.schedule.copies import Copy, copies_of
-from accelc.schedule.moves import LINE, Move, Side, moves, room_of
+from accelc.schedule.moves import LINE, TABLE, Move, Side, moves, room_of
 from accelc.schedule.stages import Stage
 from accelc.schedule.views import View, owned
-
-TABLE = 256  # bytes of a lookup's table
 
 
 def lower_copy(places: Places, stage: Stage) -> None:

@@ -6,18 +6,12 @@ from accelc.errors import ScheduleError
 from accelc.lower.places import Places
 from accelc.lower.tile import TileStage
 from accelc.schedule import StagePlan
-from accelc.schedule.abreast import follows
-from accelc.schedule.options import Tables
-from accelc.schedule.search import table_bytes
-from accelc.schedule.tiling import footprint
-from accelc.schedule.views import round_up
-
-ALIGN = 64
+from accelc.schedule.abreast import follows, room_of_pair
 
 
 def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
     """Emit two stages, tile by tile in turn."""
-    places.emitter.make_room(*_bytes(places, first, second))
+    places.emitter.make_room(*room_of_pair(places.graph, (first, second)))
     a, b = TileStage(places, first), TileStage(places, second)
     if b.act_at < a.act_at or b.wgt_at < a.wgt_at:
         raise ScheduleError(f"stages of '{first.stage.output}' and '{second.stage.output}' do not lie side by side")
@@ -33,16 +27,3 @@ def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
         b.lower_tile(block, tile)
     for rest in ahead[made:]:
         a.lower_tile(*rest)
-
-
-def _bytes(places: Places, *plans: StagePlan) -> tuple[int, int]:
-    """Return the bytes of the activation and the weight buffer that stages claim together."""
-    act = wgt = 0
-    for plan in plans:
-        assert plan.geometry is not None
-        assert plan.tiling is not None
-        tables = Tables(*table_bytes(places.graph, plan.stage)).room(plan.tiling.channels)
-        foot = footprint(plan.geometry, plan.tiling, tables)
-        act += round_up(foot.act_bytes(plan.geometry), ALIGN)
-        wgt += round_up(foot.wgt_bytes, ALIGN)
-    return act, wgt

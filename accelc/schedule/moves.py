@@ -18,6 +18,7 @@ from accelc.schedule.transfer import Transfer, plane
 
 FIELD = 65535  # turns of a loop that an instruction can state
 LINE = 32  # bytes that vector work takes as one pixel where a box is treated as plain bytes
+TABLE = 256  # bytes of a lookup's table
 BOXES = 4  # at once on chip: loads run ahead of stores
 
 
