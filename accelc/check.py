@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from accelc.graph import FLOAT, PLAIN, Array, Graph, is_wide
 from accelc.program import Region
 from accelc.quantize.accuracy import decibel, powers_of
 from accelc.quantize.execute import FloatRunner
-from accelc.reference import stream as stream_reference
+from accelc.reference import ends
+from accelc.reference import pieces as reference_pieces
 from accelc.report.result import Accuracy, Check, Distance, Ledger
 
 if TYPE_CHECKING:
@@ -78,11 +80,13 @@ def compare_reference(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Check:
     """Return where the simulator differs from the reference, over every tensor found, as the reference makes them."""
-    expected = stream_reference(graph, inputs, requantize="fixed" if mode == "fixed" else "float32", keep=found)
+    expected = reference_pieces(graph, inputs, requantize="fixed" if mode == "fixed" else "float32", keep=found)
     rows: dict[str, Ledger] = {}
-    for name, value in expected:
-        rows[name] = _row(name, found[name], value)
-        progress(f"compared {len(rows)} of {len(found)} tensors: {name}")
+    for piece in expected:
+        name, row = piece.name, _row(piece.name, found[piece.name][piece.part], piece.value)
+        rows[name] = _both(rows[name], row) if name in rows else row
+        if ends(graph, piece):
+            progress(f"compared {len(rows)} of {len(found)} tensors: {name}")
     return _summed("reference", [rows[name] for name in found], f"{len(found)} tensors")
 
 
@@ -127,6 +131,13 @@ def _row(name: str, ours: Array, theirs: Array) -> Ledger:
     values, counts = np.unique(difference, return_counts=True)
     histogram = {int(v): int(c) for v, c in zip(values, counts, strict=True)}
     return Ledger(name, ours.size, int(counts.sum()), int(np.abs(values).max(initial=0)), histogram)
+
+
+def _both(a: Ledger, b: Ledger) -> Ledger:
+    """Return the differences of two parts of a tensor together."""
+    counts = dict(sorted((Counter(a.histogram) + Counter(b.histogram)).items()))
+    most = max(a.max_lsb, b.max_lsb)
+    return Ledger(a.tensor, a.elements + b.elements, a.mismatches + b.mismatches, most, counts)
 
 
 def _real_row(name: str, ours: Array, theirs: Array) -> Ledger:

@@ -16,7 +16,7 @@ from accelc.errors import MachineError
 from accelc.isa import TABLE, Instruction, Memory, Space, decode
 from accelc.isa.dataflow import CODES
 from accelc.program import Program
-from accelc.sim.clauses import DATAFLOW_COLUMNS
+from accelc.sim.clauses_mac import DATAFLOW_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 

@@ -9,23 +9,13 @@ import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.isa import TABLE
-from accelc.isa.dataflow import (
-    input_stationary,
-    neighbor,
-    no_local_reuse,
-    output_stationary,
-    row_stationary,
-    weight_stationary,
-)
-from accelc.isa.wide import widen
+from accelc.sim.clauses_mac import DATAFLOW_COLUMNS, MAC_CYCLES, MAC_EVENTS
 from accelc.sim.jit import entry, kernel
 
 Ints = npt.NDArray[np.int64]
 
 MAX_TOUCHED = 6
 KNOWN = (0x01, 0x02, 0x03, 0x10, 0x11, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x40, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x60, 0x7e, 0x7f)
-DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13), (0x50, 15), (0x51, 13))
-_widen = kernel(widen)
 cycles_requantize = kernel(TABLE[0x20].clauses["cycles"])
 cycles_requantize_fixed = cycles_requantize
 cycles_drain = cycles_requantize
@@ -107,124 +97,226 @@ events_lrn16 = kernel(TABLE[0x5b].clauses["events"])
 events_stream = kernel(TABLE[0x60].clauses["events"])
 
 
+@kernel
+def _cycles_vector(opcode: int, row: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of an instruction with an opcode below 0x50."""
+    if opcode == 0x20:
+        out[0], out[1], out[2] = cycles_requantize(c, row[4], row[5])
+    elif opcode == 0x21:
+        out[0], out[1], out[2] = cycles_requantize_fixed(c, row[4], row[5])
+    elif opcode == 0x22:
+        out[0], out[1], out[2] = cycles_drain(c, row[4], row[5])
+    elif opcode == 0x23:
+        out[0], out[1], out[2] = cycles_add(c, row[6], row[7])
+    elif opcode == 0x24:
+        out[0], out[1], out[2] = cycles_mul(c, row[6], row[7])
+    elif opcode == 0x25:
+        out[0], out[1], out[2] = cycles_lookup(c, row[4], row[5])
+    elif opcode == 0x30:
+        out[0], out[1], out[2] = cycles_max_pool(c, row[5], row[6], row[9], row[10], row[15])
+    elif opcode == 0x31:
+        out[0], out[1], out[2] = cycles_avg_pool(c, row[5], row[6], row[11], row[12], row[17])
+    elif opcode == 0x32:
+        out[0], out[1], out[2] = cycles_mean(c, row[2], row[3])
+    elif opcode == 0x33:
+        out[0], out[1], out[2] = cycles_softmax(c, row[4], row[5])
+    elif opcode == 0x34:
+        out[0], out[1], out[2] = cycles_lrn(c, row[4], row[5], row[6], row[7])
+    elif opcode == 0x35:
+        out[0], out[1], out[2] = cycles_mean_fixed(c, row[2], row[3])
+
+
+@kernel
+def _cycles_wide(opcode: int, row: Ints, c: Timing, out: Ints) -> None:
+    """Write the cycles of an instruction with an opcode below 0x100."""
+    if opcode == 0x52:
+        out[0], out[1], out[2] = cycles_requantize16(c, row[4], row[5])
+    elif opcode == 0x53:
+        out[0], out[1], out[2] = cycles_add16(c, row[6], row[7])
+    elif opcode == 0x54:
+        out[0], out[1], out[2] = cycles_mul16(c, row[6], row[7])
+    elif opcode == 0x55:
+        out[0], out[1], out[2] = cycles_lines16(c, row[4], row[5])
+    elif opcode == 0x56:
+        out[0], out[1], out[2] = cycles_curve16(c, row[4], row[5])
+    elif opcode == 0x57:
+        out[0], out[1], out[2] = cycles_max_pool16(c, row[5], row[6], row[9], row[10], row[15])
+    elif opcode == 0x58:
+        out[0], out[1], out[2] = cycles_avg_pool16(c, row[5], row[6], row[11], row[12], row[17])
+    elif opcode == 0x59:
+        out[0], out[1], out[2] = cycles_mean16(c, row[2], row[3])
+    elif opcode == 0x5a:
+        out[0], out[1], out[2] = cycles_softmax16(c, row[4], row[5])
+    elif opcode == 0x5b:
+        out[0], out[1], out[2] = cycles_lrn16(c, row[4], row[5], row[6], row[7])
+    elif opcode == 0x60:
+        out[0], out[1], out[2] = cycles_stream(c, row[1], row[2], row[3])
+
+
 @entry
 def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
     """Write the cycles of each VECTOR instruction."""
     for i in range(len(opcodes)):
         opcode = opcodes[i]
-        if opcode == 0x20:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_requantize(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x21:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_requantize_fixed(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x22:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_drain(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x23:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_add(c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x24:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_mul(c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x25:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_lookup(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x30:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_max_pool(c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
-        elif opcode == 0x31:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_avg_pool(c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
-        elif opcode == 0x32:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_mean(c, rows[i, 2], rows[i, 3])
-        elif opcode == 0x33:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_softmax(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x34:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_lrn(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x35:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_mean_fixed(c, rows[i, 2], rows[i, 3])
-        elif opcode == 0x52:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_requantize16(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x53:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_add16(c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x54:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_mul16(c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x55:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_lines16(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x56:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_curve16(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x57:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_max_pool16(c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
-        elif opcode == 0x58:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_avg_pool16(c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
-        elif opcode == 0x59:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_mean16(c, rows[i, 2], rows[i, 3])
-        elif opcode == 0x5a:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_softmax16(c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x5b:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_lrn16(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x60:
-            out[i, 0], out[i, 1], out[i, 2] = cycles_stream(c, rows[i, 1], rows[i, 2], rows[i, 3])
+        if opcode < 0x50:
+            _cycles_vector(opcode, rows[i], c, out[i])
+        elif opcode < 0x100:
+            _cycles_wide(opcode, rows[i], c, out[i])
+
+
+@kernel
+def _touches_moves(opcode: int, row: Ints, out: Ints) -> None:
+    """Write the ranges of an instruction with an opcode below 0x20."""
+    if opcode == 0x01:
+        touches_load(out, row[0], row[1], row[2], row[3], row[4], row[6], row[8], row[7], row[9], row[10], row[11], row[12], row[13])
+    elif opcode == 0x02:
+        touches_load_weights(out, row[0], row[1], row[2])
+    elif opcode == 0x03:
+        touches_store(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
+    elif opcode == 0x10:
+        touches_conv(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[16], row[17])
+    elif opcode == 0x11:
+        touches_depthwise(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12])
+
+
+@kernel
+def _touches_vector(opcode: int, row: Ints, out: Ints) -> None:
+    """Write the ranges of an instruction with an opcode below 0x50."""
+    if opcode == 0x20:
+        touches_requantize(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+    elif opcode == 0x21:
+        touches_requantize_fixed(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+    elif opcode == 0x22:
+        touches_drain(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+    elif opcode == 0x23:
+        touches_add(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    elif opcode == 0x24:
+        touches_mul(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    elif opcode == 0x25:
+        touches_lookup(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    elif opcode == 0x30:
+        touches_max_pool(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[15], row[16], row[17])
+    elif opcode == 0x31:
+        touches_avg_pool(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[17], row[18], row[19])
+    elif opcode == 0x32:
+        touches_mean(out, row[0], row[1], row[2], row[3], row[4])
+    elif opcode == 0x33:
+        touches_softmax(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+    elif opcode == 0x34:
+        touches_lrn(out, row[0], row[1], row[2], row[3], row[4], row[5])
+    elif opcode == 0x35:
+        touches_mean_fixed(out, row[0], row[1], row[2], row[3], row[4])
+
+
+@kernel
+def _touches_wide(opcode: int, row: Ints, out: Ints) -> None:
+    """Write the ranges of an instruction with an opcode below 0x100."""
+    if opcode == 0x50:
+        touches_conv16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[16], row[17])
+    elif opcode == 0x51:
+        touches_depthwise16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12])
+    elif opcode == 0x52:
+        touches_requantize16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+    elif opcode == 0x53:
+        touches_add16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    elif opcode == 0x54:
+        touches_mul16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    elif opcode == 0x55:
+        touches_lines16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+    elif opcode == 0x56:
+        touches_curve16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+    elif opcode == 0x57:
+        touches_max_pool16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[15], row[16], row[17])
+    elif opcode == 0x58:
+        touches_avg_pool16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[17], row[18], row[19])
+    elif opcode == 0x59:
+        touches_mean16(out, row[0], row[1], row[2], row[3], row[4])
+    elif opcode == 0x5a:
+        touches_softmax16(out, row[0], row[1], row[2], row[3], row[4], row[5])
+    elif opcode == 0x5b:
+        touches_lrn16(out, row[0], row[1], row[2], row[3], row[4], row[5])
+    elif opcode == 0x60:
+        touches_stream(out)
 
 
 @entry
-def touches(opcodes: Ints, rows: Ints, out: Ints, count: Ints) -> None:
-    """Write the ranges each instruction touches into `out` [count, MAX_TOUCHED, 4], and how many into `count`."""
+def touches(opcodes: Ints, rows: Ints, out: Ints) -> None:
+    """Write the ranges each instruction touches into `out` [count, MAX_TOUCHED, 4]."""
     for i in range(len(opcodes)):
         opcode = opcodes[i]
-        if opcode == 0x01:
-            count[i] = touches_load(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 6], rows[i, 8], rows[i, 7], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
-        elif opcode == 0x02:
-            count[i] = touches_load_weights(out[i], rows[i, 0], rows[i, 1], rows[i, 2])
-        elif opcode == 0x03:
-            count[i] = touches_store(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
-        elif opcode == 0x10:
-            count[i] = touches_conv(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17])
-        elif opcode == 0x11:
-            count[i] = touches_depthwise(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12])
-        elif opcode == 0x20:
-            count[i] = touches_requantize(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
-        elif opcode == 0x21:
-            count[i] = touches_requantize_fixed(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
-        elif opcode == 0x22:
-            count[i] = touches_drain(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
-        elif opcode == 0x23:
-            count[i] = touches_add(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x24:
-            count[i] = touches_mul(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x25:
-            count[i] = touches_lookup(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x30:
-            count[i] = touches_max_pool(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 15], rows[i, 16], rows[i, 17])
-        elif opcode == 0x31:
-            count[i] = touches_avg_pool(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19])
-        elif opcode == 0x32:
-            count[i] = touches_mean(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
-        elif opcode == 0x33:
-            count[i] = touches_softmax(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
-        elif opcode == 0x34:
-            count[i] = touches_lrn(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
-        elif opcode == 0x35:
-            count[i] = touches_mean_fixed(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
-        elif opcode == 0x50:
-            count[i] = touches_conv16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17])
-        elif opcode == 0x51:
-            count[i] = touches_depthwise16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12])
-        elif opcode == 0x52:
-            count[i] = touches_requantize16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
-        elif opcode == 0x53:
-            count[i] = touches_add16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x54:
-            count[i] = touches_mul16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x55:
-            count[i] = touches_lines16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x56:
-            count[i] = touches_curve16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
-        elif opcode == 0x57:
-            count[i] = touches_max_pool16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 15], rows[i, 16], rows[i, 17])
-        elif opcode == 0x58:
-            count[i] = touches_avg_pool16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19])
-        elif opcode == 0x59:
-            count[i] = touches_mean16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
-        elif opcode == 0x5a:
-            count[i] = touches_softmax16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
-        elif opcode == 0x5b:
-            count[i] = touches_lrn16(out[i], rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
-        elif opcode == 0x60:
-            count[i] = touches_stream(out[i])
+        if opcode < 0x20:
+            _touches_moves(opcode, rows[i], out[i])
+        elif opcode < 0x50:
+            _touches_vector(opcode, rows[i], out[i])
+        elif opcode < 0x100:
+            _touches_wide(opcode, rows[i], out[i])
+
+
+@kernel
+def _events_moves(opcode: int, row: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of an instruction with an opcode below 0x20."""
+    if opcode == 0x01:
+        events_load(counts, c, row[2], row[3], row[4], row[10], row[11], row[12], row[13])
+    elif opcode == 0x02:
+        events_load_weights(counts, c, row[2])
+    elif opcode == 0x03:
+        events_store(counts, c, row[2], row[3], row[4])
+
+
+@kernel
+def _events_vector(opcode: int, row: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of an instruction with an opcode below 0x50."""
+    if opcode == 0x20:
+        events_requantize(counts, c, row[4], row[5])
+    elif opcode == 0x21:
+        events_requantize_fixed(counts, c, row[4], row[5])
+    elif opcode == 0x22:
+        events_drain(counts, c, row[4], row[5])
+    elif opcode == 0x23:
+        events_add(counts, c, row[6], row[7])
+    elif opcode == 0x24:
+        events_mul(counts, c, row[6], row[7])
+    elif opcode == 0x25:
+        events_lookup(counts, c, row[4], row[5])
+    elif opcode == 0x30:
+        events_max_pool(counts, c, row[5], row[6], row[9], row[10], row[15])
+    elif opcode == 0x31:
+        events_avg_pool(counts, c, row[5], row[6], row[11], row[12], row[17])
+    elif opcode == 0x32:
+        events_mean(counts, c, row[2], row[3])
+    elif opcode == 0x33:
+        events_softmax(counts, c, row[4], row[5])
+    elif opcode == 0x34:
+        events_lrn(counts, c, row[4], row[5], row[6], row[7])
+    elif opcode == 0x35:
+        events_mean_fixed(counts, c, row[2], row[3])
+
+
+@kernel
+def _events_wide(opcode: int, row: Ints, c: Timing, counts: Ints) -> None:
+    """Add the events of an instruction with an opcode below 0x100."""
+    if opcode == 0x52:
+        events_requantize16(counts, c, row[4], row[5])
+    elif opcode == 0x53:
+        events_add16(counts, c, row[6], row[7])
+    elif opcode == 0x54:
+        events_mul16(counts, c, row[6], row[7])
+    elif opcode == 0x55:
+        events_lines16(counts, c, row[4], row[5], row[7])
+    elif opcode == 0x56:
+        events_curve16(counts, c, row[4], row[5])
+    elif opcode == 0x57:
+        events_max_pool16(counts, c, row[5], row[6], row[9], row[10], row[15])
+    elif opcode == 0x58:
+        events_avg_pool16(counts, c, row[5], row[6], row[11], row[12], row[17])
+    elif opcode == 0x59:
+        events_mean16(counts, c, row[2], row[3])
+    elif opcode == 0x5a:
+        events_softmax16(counts, c, row[4], row[5])
+    elif opcode == 0x5b:
+        events_lrn16(counts, c, row[4], row[5], row[6], row[7])
+    elif opcode == 0x60:
+        events_stream(counts, c, row[1], row[2], row[3])
 
 
 @entry
@@ -232,314 +324,12 @@ def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) ->
     """Add the events of each instruction but those of the MAC array."""
     for i in range(len(opcodes)):
         opcode = opcodes[i]
-        if opcode == 0x01:
-            events_load(counts[layers[i]], c, rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
-        elif opcode == 0x02:
-            events_load_weights(counts[layers[i]], c, rows[i, 2])
-        elif opcode == 0x03:
-            events_store(counts[layers[i]], c, rows[i, 2], rows[i, 3], rows[i, 4])
-        elif opcode == 0x20:
-            events_requantize(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x21:
-            events_requantize_fixed(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x22:
-            events_drain(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x23:
-            events_add(counts[layers[i]], c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x24:
-            events_mul(counts[layers[i]], c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x25:
-            events_lookup(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x30:
-            events_max_pool(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
-        elif opcode == 0x31:
-            events_avg_pool(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
-        elif opcode == 0x32:
-            events_mean(counts[layers[i]], c, rows[i, 2], rows[i, 3])
-        elif opcode == 0x33:
-            events_softmax(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x34:
-            events_lrn(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x35:
-            events_mean_fixed(counts[layers[i]], c, rows[i, 2], rows[i, 3])
-        elif opcode == 0x52:
-            events_requantize16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x53:
-            events_add16(counts[layers[i]], c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x54:
-            events_mul16(counts[layers[i]], c, rows[i, 6], rows[i, 7])
-        elif opcode == 0x55:
-            events_lines16(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 7])
-        elif opcode == 0x56:
-            events_curve16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x57:
-            events_max_pool16(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
-        elif opcode == 0x58:
-            events_avg_pool16(counts[layers[i]], c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
-        elif opcode == 0x59:
-            events_mean16(counts[layers[i]], c, rows[i, 2], rows[i, 3])
-        elif opcode == 0x5a:
-            events_softmax16(counts[layers[i]], c, rows[i, 4], rows[i, 5])
-        elif opcode == 0x5b:
-            events_lrn16(counts[layers[i]], c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
-        elif opcode == 0x60:
-            events_stream(counts[layers[i]], c, rows[i, 1], rows[i, 2], rows[i, 3])
-
-
-_weight_stationary_conv_cycles = kernel(weight_stationary.conv_cycles)
-_weight_stationary_depthwise_cycles = kernel(weight_stationary.depthwise_cycles)
-
-
-@entry
-def _cycles_weight_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the cycles of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 0:
-            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 0:
-            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 0:
-            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x51 and rows[i, 13] == 0:
-            out[i, 0], out[i, 1], out[i, 2] = _weight_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-
-
-_output_stationary_conv_cycles = kernel(output_stationary.conv_cycles)
-_output_stationary_depthwise_cycles = kernel(output_stationary.depthwise_cycles)
-
-
-@entry
-def _cycles_output_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the cycles of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 1:
-            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 1:
-            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 1:
-            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x51 and rows[i, 13] == 1:
-            out[i, 0], out[i, 1], out[i, 2] = _output_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-
-
-_input_stationary_conv_cycles = kernel(input_stationary.conv_cycles)
-_input_stationary_depthwise_cycles = kernel(input_stationary.depthwise_cycles)
-
-
-@entry
-def _cycles_input_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the cycles of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 2:
-            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 2:
-            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 2:
-            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x51 and rows[i, 13] == 2:
-            out[i, 0], out[i, 1], out[i, 2] = _input_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-
-
-_no_local_reuse_conv_cycles = kernel(no_local_reuse.conv_cycles)
-_no_local_reuse_depthwise_cycles = kernel(no_local_reuse.depthwise_cycles)
-
-
-@entry
-def _cycles_no_local_reuse(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the cycles of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 3:
-            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 3:
-            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 3:
-            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x51 and rows[i, 13] == 3:
-            out[i, 0], out[i, 1], out[i, 2] = _no_local_reuse_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-
-
-_row_stationary_conv_cycles = kernel(row_stationary.conv_cycles)
-_row_stationary_depthwise_cycles = kernel(row_stationary.depthwise_cycles)
-
-
-@entry
-def _cycles_row_stationary(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the cycles of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 4:
-            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 4:
-            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 4:
-            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x51 and rows[i, 13] == 4:
-            out[i, 0], out[i, 1], out[i, 2] = _row_stationary_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-
-
-_neighbor_conv_cycles = kernel(neighbor.conv_cycles)
-_neighbor_depthwise_cycles = kernel(neighbor.depthwise_cycles)
-
-
-@entry
-def _cycles_neighbor(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
-    """Write the cycles of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 5:
-            out[i, 0], out[i, 1], out[i, 2] = _neighbor_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 5:
-            out[i, 0], out[i, 1], out[i, 2] = _neighbor_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 5:
-            out[i, 0], out[i, 1], out[i, 2] = _neighbor_conv_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x51 and rows[i, 13] == 5:
-            out[i, 0], out[i, 1], out[i, 2] = _neighbor_depthwise_cycles(c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-
-
-_weight_stationary_conv_events = kernel(weight_stationary.conv_events)
-_weight_stationary_depthwise_events = kernel(weight_stationary.depthwise_events)
-
-
-@entry
-def _events_weight_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 0:
-            _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 0:
-            _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 0:
-            before = counts[layers[i]].copy()
-            _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
-        elif opcode == 0x51 and rows[i, 13] == 0:
-            before = counts[layers[i]].copy()
-            _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
-
-
-_output_stationary_conv_events = kernel(output_stationary.conv_events)
-_output_stationary_depthwise_events = kernel(output_stationary.depthwise_events)
-
-
-@entry
-def _events_output_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 1:
-            _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 1:
-            _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 1:
-            before = counts[layers[i]].copy()
-            _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
-        elif opcode == 0x51 and rows[i, 13] == 1:
-            before = counts[layers[i]].copy()
-            _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
-
-
-_input_stationary_conv_events = kernel(input_stationary.conv_events)
-_input_stationary_depthwise_events = kernel(input_stationary.depthwise_events)
-
-
-@entry
-def _events_input_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 2:
-            _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 2:
-            _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 2:
-            before = counts[layers[i]].copy()
-            _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
-        elif opcode == 0x51 and rows[i, 13] == 2:
-            before = counts[layers[i]].copy()
-            _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
-
-
-_no_local_reuse_conv_events = kernel(no_local_reuse.conv_events)
-_no_local_reuse_depthwise_events = kernel(no_local_reuse.depthwise_events)
-
-
-@entry
-def _events_no_local_reuse(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 3:
-            _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 3:
-            _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 3:
-            before = counts[layers[i]].copy()
-            _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
-        elif opcode == 0x51 and rows[i, 13] == 3:
-            before = counts[layers[i]].copy()
-            _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
-
-
-_row_stationary_conv_events = kernel(row_stationary.conv_events)
-_row_stationary_depthwise_events = kernel(row_stationary.depthwise_events)
-
-
-@entry
-def _events_row_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 4:
-            _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 4:
-            _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 4:
-            before = counts[layers[i]].copy()
-            _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
-        elif opcode == 0x51 and rows[i, 13] == 4:
-            before = counts[layers[i]].copy()
-            _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
-
-
-_neighbor_conv_events = kernel(neighbor.conv_events)
-_neighbor_depthwise_events = kernel(neighbor.depthwise_events)
-
-
-@entry
-def _events_neighbor(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
-    """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode == 0x10 and rows[i, 15] == 5:
-            _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-        elif opcode == 0x11 and rows[i, 13] == 5:
-            _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-        elif opcode == 0x50 and rows[i, 15] == 5:
-            before = counts[layers[i]].copy()
-            _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
-        elif opcode == 0x51 and rows[i, 13] == 5:
-            before = counts[layers[i]].copy()
-            _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
-
-
-MAC_CYCLES = (_cycles_weight_stationary, _cycles_output_stationary, _cycles_input_stationary, _cycles_no_local_reuse, _cycles_row_stationary, _cycles_neighbor)
-MAC_EVENTS = (_events_weight_stationary, _events_output_stationary, _events_input_stationary, _events_no_local_reuse, _events_row_stationary, _events_neighbor)
+        if opcode < 0x20:
+            _events_moves(opcode, rows[i], c, counts[layers[i]])
+        elif opcode < 0x50:
+            _events_vector(opcode, rows[i], c, counts[layers[i]])
+        elif opcode < 0x100:
+            _events_wide(opcode, rows[i], c, counts[layers[i]])
 
 
 def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:

@@ -204,7 +204,7 @@ def _find_needs(waits: Ints, units: Ints, core: Ints, cores: int, found: Ints) -
 def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
     """Return [count, MAX_TOUCHED, 4] ranges (space, first, end, is_write); space is -1 where there is none."""
     touched = np.full((len(opcodes), clauses.MAX_TOUCHED, 4), -1, np.int64)
-    clauses.touches(opcodes, rows, touched, np.zeros(len(opcodes), np.int64))
+    clauses.touches(opcodes, rows, touched)
     return touched
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from accelc.errors import ModelError, ProgramError
 from accelc.files import read_arrays, write_arrays
 from accelc.program import Program
+from accelc.reference.row_runs import Piece
 from tests.cli import CommandLine
 from tests.onnx_build import model, node
 from tests.quant_build import quantized, residual
@@ -186,13 +188,13 @@ def test_a_failed_check_ends_with_status_1_and_names_the_tensor(
 ) -> None:
     from accelc import check
 
-    true = check.stream_reference
+    true = check.reference_pieces
 
-    def off_by_two(*args: object, **options: object) -> Iterator[tuple[str, np.ndarray]]:
-        for name, value in true(*args, **options):
-            yield name, value ^ 2 if name == "y" else value
+    def off_by_two(*args: object, **options: object) -> Iterator[Piece]:
+        for piece in true(*args, **options):
+            yield replace(piece, value=piece.value ^ 2) if piece.name == "y" else piece
 
-    monkeypatch.setattr(check, "stream_reference", off_by_two)
+    monkeypatch.setattr(check, "reference_pieces", off_by_two)
     finished = accelc("run", net, "--json", "run.json")
     assert finished.status == 1
     assert "y: 5 of 5 differ" in finished.out

@@ -27,8 +27,9 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class TensorPlace:
-    """Where an activation lies: `dram`, `chip` (made and used up on chip, tile by tile), or `view` of another tensor.
+    """Where an activation lies: `dram`, on chip, or as a `view` in another tensor.
 
+    On chip it is made and used up tile by tile (`chip`), or held: whole (`held`) or a band of rows at a time (`bands`).
     `first` and `last` name the layers between which it is alive.
     """
 

@@ -259,7 +259,7 @@ def _residency(comparison: Comparison) -> Table:
 
 def _residency_cells(run: RunRow) -> tuple[Cell, ...]:
     held = run.residency
-    kept = [tensor for tensor in held.tensors if tensor.place == "chip"]
+    kept = [tensor for tensor in held.tensors if tensor.place in _ON_CHIP]
     return (
         *_run_words(run),
         _bytes(held.activation_bytes),
@@ -272,7 +272,8 @@ def _residency_cells(run: RunRow) -> tuple[Cell, ...]:
     )
 
 
-_PLACES = {"dram": "DRAM", "chip": "on chip", "view": "view of another"}
+_ON_CHIP = {"chip": "on chip, by tiles", "held": "on chip, whole", "bands": "on chip, in bands"}
+_PLACES = {"dram": "DRAM", **_ON_CHIP, "view": "view of another"}
 
 
 def _tensors(comparison: Comparison) -> Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,11 +21,10 @@ from accelc.lower.tile import TileStage
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import HostCall, LayerInfo, Port, Program, Region, StreamCall
 from accelc.schedule import Schedule, StagePlan
+from accelc.schedule.alone import host_names, host_seconds
 from accelc.schedule.bounds import Bound, Fixed, bounds_of, network_bound
 from accelc.schedule.split import shares
 from accelc.schedule.views import round_up
-
-HOST_FLOPS_PER_ELEMENT = 16  # a stated price: operations a host operator takes for each element it reads or writes
 
 
 def lower(plan: Schedule, chip: Chip) -> Program:
@@ -209,7 +207,6 @@ def _layer_infos(plan: Schedule, bounds: Mapping[str, Bound], host_j: Mapping[st
     openers = {entry.stage.layers[0].name: k for k, entry in reversed([*enumerate(plan.plans)])}
     stages = {layer.name: openers[entry.stage.layers[0].name] for entry in plan.plans for layer in entry.stage.layers}
     predicted = _predicted(plan)
-    predicted |= {name: {"vector": bound.stream} for name, bound in bounds.items() if bound.stream}
     for layer in plan.graph.layers:
         made = _layer_info(plan, layer, chosen.get(layer.name), predicted.get(layer.name, {}))
         bound = bounds[layer.name]
@@ -257,8 +254,8 @@ def _layer_info(plan: Schedule, layer: Layer, entry: StagePlan | None, predicted
 
 
 def _host_call(places: Places, layer: Layer) -> HostCall:
-    names = [name for name in layer.inputs if name and places.graph.tensors[name].data is None]
-    inputs, outputs = (tuple(port_of(places, name) for name in group) for group in (names, layer.outputs))
+    names = host_names(places.graph.tensors, layer)
+    inputs, outputs = (tuple(port_of(places, name) for name in group) for group in names)
     return HostCall(
         layer.name,
         layer.attrs["op_type"],
@@ -266,15 +263,8 @@ def _host_call(places: Places, layer: Layer) -> HostCall:
         layer.attrs["model"],
         tuple(p if p.stored == "int32" else replace(p, dtype="float32") for p in inputs),
         tuple(p if p.stored == "int32" else replace(p, dtype="float32") for p in outputs),
-        _host_seconds(places.emitter.chip, (*inputs, *outputs)),
+        host_seconds(places.emitter.chip, [port.shape for port in (*inputs, *outputs)]),
     )
-
-
-def _host_seconds(chip: Chip, ports: tuple[Port, ...]) -> float:
-    """Return the stated price of a host operator: moving its tensors as float32, and a fixed work for each element."""
-    elements = sum(math.prod(port.shape) for port in ports)
-    host = chip.host
-    return 4 * elements / host.bytes_per_second + HOST_FLOPS_PER_ELEMENT * elements / host.flops_per_second
 
 
 def _moved_call(call: HostCall, base: int) -> HostCall:

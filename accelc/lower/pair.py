@@ -6,20 +6,14 @@ from accelc.errors import ScheduleError
 from accelc.lower.places import Places
 from accelc.lower.tile import TileStage
 from accelc.schedule import StagePlan
-from accelc.schedule.abreast import follows
+from accelc.schedule.abreast import follows, room_of_pair
 from accelc.schedule.beside import Beside, host_of
 from accelc.schedule.layout import pieces_of
-from accelc.schedule.options import Tables
-from accelc.schedule.search import table_bytes
-from accelc.schedule.tiling import footprint
-from accelc.schedule.views import round_up
-
-ALIGN = 64
 
 
 def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
     """Emit two stages, tile by tile in turn."""
-    places.emitter.make_room(*_bytes(places, first, second))
+    places.emitter.make_room(*room_of_pair(places.graph, (first, second)))
     a, b = TileStage(places, first), TileStage(places, second)
     if b.act_at < a.act_at or b.wgt_at < a.wgt_at:
         raise ScheduleError(f"stages of '{first.stage.output}' and '{second.stage.output}' do not lie side by side")
@@ -49,16 +43,3 @@ def _lower_beside(host: TileStage, guest: TileStage) -> None:
     host.after_piece = walk.step
     for turn in turns:
         host.lower_tile(*turn)
-
-
-def _bytes(places: Places, *plans: StagePlan) -> tuple[int, int]:
-    """Return the bytes of the activation and the weight buffer that stages claim together."""
-    act = wgt = 0
-    for plan in plans:
-        assert plan.geometry is not None
-        assert plan.tiling is not None
-        tables = Tables(*table_bytes(places.graph, plan.stage)).room(plan.tiling.channels)
-        foot = footprint(plan.geometry, plan.tiling, tables)
-        act += round_up(foot.act_bytes(plan.geometry), ALIGN)
-        wgt += round_up(foot.wgt_bytes, ALIGN)
-    return act, wgt

@@ -10,78 +10,16 @@ from operator import itemgetter
 from accelc.errors import ScheduleError
 from accelc.isa import Instruction, Queue, Space
 from accelc.isa.encoding import wait_bits
+from accelc.lower.ledger import Ledger
 
 DRAM_BITS = 40  # of a DRAM address
 # While the size of the constants is unknown, activations get addresses from here; they move behind the constants last.
 ACTIVATIONS = 1 << 38
 
-
-BLOCK_BITS = 17
-FAR = 1 << 12  # blocks; what is longer is filed under one block of its own
-EVERYWHERE = -1
-
-_Range = tuple[int, int]
 _QUEUES = tuple(Queue)
-
 
 CORE_QUEUES = int(Queue.HOST)  # of each core; after those of all cores comes the host's
 MOST_SYNCS = (1 << wait_bits(Queue.SYNC)) - 1
-
-
-class _Block:
-    """Accesses to one block: for reads and for writes, for each queue, the last count by range, oldest first.
-
-    A queue runs in order: the newest access that overlaps stands for all older ones of its queue.
-    """
-
-    def __init__(self, queues: int) -> None:
-        self.reads: list[dict[_Range, int]] = [{} for _ in range(queues)]
-        self.writes: list[dict[_Range, int]] = [{} for _ in range(queues)]
-
-    def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
-        """Raise `waits` to the newest access of each queue that a range must wait for."""
-        for queues in (self.writes, self.reads) if write else (self.writes,):
-            for queue, accesses in enumerate(queues):
-                for (first, end), count in reversed(accesses.items()):
-                    if first < high and low < end:
-                        waits[queue] = max(waits[queue], count)
-                        break
-
-    def record(self, low: int, high: int, write: bool, queue: int, count: int) -> None:
-        """File an access; what a write covers is forgotten, as that write has waited for it."""
-        if write:
-            for accesses in (*self.reads, *self.writes):
-                for old in [r for r in accesses if low <= r[0] and r[1] <= high]:
-                    del accesses[old]
-        accesses = (self.writes if write else self.reads)[queue]
-        accesses.pop((low, high), None)
-        accesses[low, high] = count
-
-
-class _Ledger:
-    """The accesses of one memory space that others may still have to wait for."""
-
-    def __init__(self, queues: int) -> None:
-        self._blocks: dict[int, _Block] = defaultdict(lambda: _Block(queues))
-
-    def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
-        """Raise `waits` to the newest access of each queue that a range must wait for."""
-        blocks = _blocks(low, high)
-        for block in (*blocks, EVERYWHERE) if len(blocks) <= FAR else list(self._blocks):
-            if block in self._blocks:
-                self._blocks[block].newest(low, high, write, waits)
-
-    def record(self, low: int, high: int, write: bool, queue: int, count: int) -> None:
-        """File an access under the blocks it touches."""
-        blocks = _blocks(low, high)
-        if len(blocks) > FAR and write:
-            self._blocks.clear()
-        for block in blocks if len(blocks) <= FAR else (EVERYWHERE,):
-            self._blocks[block].record(low, high, write, queue, count)
-
-
-def _blocks(low: int, high: int) -> range:
-    return range(low >> BLOCK_BITS, ((high - 1) >> BLOCK_BITS) + 1)
 
 
 class TokenTracker:
@@ -98,8 +36,8 @@ class TokenTracker:
         self.counts = [0] * (CORE_QUEUES * cores + 1)
         self._at_sync: list[list[int]] = []  # the counts that each sync waits for
         self._before = list(self.counts)  # those of what came before the stage at hand
-        self._ledgers: dict[int, _Ledger] = defaultdict(lambda: _Ledger(len(self.counts)))
-        self._scratch: dict[_Range, int] = {}  # what a clause writes, by row and column: cheaper than an array
+        self._ledgers: dict[int, Ledger] = defaultdict(lambda: Ledger(len(self.counts), forgets=cores == 1))
+        self._scratch: dict[tuple[int, int], int] = {}  # what a clause writes, by row and column: cheaper than an array
 
     def issue(self, made: Instruction, operands: Mapping[str, int | float], core: int = 0) -> dict[Queue, int]:
         """Return what an instruction must wait for, and record it as issued."""

@@ -6,10 +6,11 @@ Results come one after another, a large batch's in parts, and nothing is held lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from types import EllipsisType
 
-import numpy as np
 import onnx
 import onnxruntime as ort
 
@@ -21,20 +22,11 @@ from accelc.isa.rows import in_parts
 from accelc.quantize.float_graph import to_float_onnx
 from accelc.quantize.islands import stays_plain
 from accelc.reference.images import fewer, images, parts
+from accelc.reference.row_runs import WHOLE, Piece, in_rows, put, row_runs
 
 Values = dict[str, Array]
-WHOLE = ...
 PIECE_BYTES = 1 << 30
 """What the results of one ONNX model may take together; ONNX Runtime gives them all at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Images `part` of a tensor: all of them, or some of a large batch."""
-
-    name: str
-    part: slice | EllipsisType
-    value: Array
 
 
 class FloatRunner:
@@ -52,7 +44,7 @@ class FloatRunner:
         """Return the wanted tensors for one set of real inputs."""
         found: Values = {}
         for piece in self.each(sample):
-            _put(found, piece, self.graph.tensors[piece.name].shape)
+            put(found, piece, self.graph.tensors[piece.name].shape)
         return {n: found[n] for n in self.names}
 
     def each(self, sample: Mapping[str, Array]) -> Iterator[Piece]:
@@ -63,21 +55,11 @@ class FloatRunner:
         for k, step in enumerate(self._steps):
             for piece in step.run(values):
                 if self._last.get(piece.name, -1) > k:
-                    _put(values, piece, self.graph.tensors[piece.name].shape)
+                    put(values, piece, self.graph.tensors[piece.name].shape)
                 if piece.name in wanted:
                     yield piece
             for name in [n for n in values if self._last.get(n, -1) <= k]:
                 del values[name]
-
-
-def _put(values: Values, piece: Piece, shape: tuple[int, ...]) -> None:
-    """Add a piece to the tensors held."""
-    if piece.part is WHOLE:
-        values[piece.name] = piece.value
-        return
-    if piece.name not in values:
-        values[piece.name] = np.empty(shape, piece.value.dtype)
-    values[piece.name][piece.part] = piece.value
 
 
 def rounded(graph: Graph, name: str, value: Array) -> Array:
@@ -127,22 +109,30 @@ class _Real:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._last = {name: k for k, layer in enumerate(graph.layers) for name in layer.inputs}
+        self._runs = list(row_runs(graph, graph.layers, lambda _: True))
+        self._last = {name: k for k, run in enumerate(self._runs) for layer in run.layers for name in layer.inputs}
 
     def run(self, values: Values) -> Iterator[Piece]:
         held = {n: values[n] for n in self._graph.inputs}
-        for k, layer in enumerate(self._graph.layers):
-            output = self._graph.tensors[layer.outputs[0]]
-            operands = [self._operand(held, n) for n in layer.inputs]
-            made = rounded(self._graph, output.name, self._made(layer, operands, output.shape))
-            if output.name in self._graph.outputs:
-                yield Piece(output.name, WHOLE, made)
-            held[output.name] = made
+        for k, run in enumerate(self._runs):
+            whole = () if run.ranges else run.layers
+            pieces = in_rows(self._graph, run, partial(self._operand, held), self._made)
+            for piece in chain(pieces, (self._whole(held, layer) for layer in whole)):
+                if piece.name in self._graph.outputs:
+                    yield piece
+                if piece.part is WHOLE or self._last.get(piece.name, -1) > k:
+                    put(held, piece, self._graph.tensors[piece.name].shape)
             for name in [n for n in held if self._last.get(n, -1) <= k]:
                 del held[name]
 
+    def _whole(self, held: Values, layer: Layer) -> Piece:
+        output = layer.outputs[0]
+        made = self._made(layer, [self._operand(held, n) for n in layer.inputs], self._graph.tensors[output].shape)
+        return Piece(output, WHOLE, made)
+
     def _made(self, layer: Layer, operands: list[Array], shape: tuple[int, ...]) -> Array:
-        return in_parts(layer.op, layer.attrs, operands, shape, evaluate)
+        made = in_parts(layer.op, layer.attrs, operands, shape, evaluate)
+        return rounded(self._graph, layer.outputs[0], made)
 
     def _operand(self, held: Values, name: str) -> Array:
         tensor = self._graph.tensors[name]

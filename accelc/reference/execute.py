@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,6 +18,7 @@ from accelc.reference import conv, elementwise, layout, normalize, pool, table, 
 from accelc.reference.call import Call
 from accelc.reference.host import host
 from accelc.reference.images import fewer, images, parts
+from accelc.reference.row_runs import WHOLE, Piece, RowRun, in_rows, put, row_runs
 
 Mode = Literal["float32", "fixed"]
 
@@ -79,26 +81,66 @@ def stream(
     keep: Iterable[str] | Literal["outputs", "all"] = "outputs",
 ) -> Iterator[tuple[str, Array]]:
     """Yield what `run` returns, each tensor when its layer has run; nothing is held longer than a layer reads it."""
+    held: dict[str, Array] = {}
+    for piece in pieces(graph, inputs, requantize=requantize, keep=keep):
+        put(held, piece, graph.tensors[piece.name].shape)
+        if ends(graph, piece):
+            yield piece.name, held.pop(piece.name)
+
+
+def pieces(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    *,
+    requantize: Mode = "float32",
+    keep: Iterable[str] | Literal["outputs", "all"] = "outputs",
+) -> Iterator[Piece]:
+    """Yield what `stream` does, large tensors of 32-bit numbers some rows at a time, in order."""
     verify_quantized(graph)
     wanted = _wanted(graph, keep)
     values = {name: _checked(graph, name, inputs) for name in graph.inputs}
     if extra := sorted(set(inputs) - set(graph.inputs)):
         raise InputError(f"no input is called '{extra[0]}'; the inputs are {', '.join(graph.inputs)}")
-    yield from ((name, value) for name, value in values.items() if name in wanted)
-    last = {name: i for i, layer in enumerate(graph.layers) for name in layer.inputs}
-    for i, layer in enumerate(graph.layers):
-        values |= run_layer(graph, layer, values, requantize=requantize)
-        for name in layer.outputs:
-            if name in wanted:
-                yield name, values[name]
-        for name in {*layer.inputs, *layer.outputs}:
-            if last.get(name, -1) <= i:
-                values.pop(name, None)
+    yield from (Piece(name, WHOLE, value) for name, value in values.items() if name in wanted)
+    runs = list(row_runs(graph, graph.layers, partial(_on_plain, graph)))
+    last = {name: k for k, run in enumerate(runs) for layer in run.layers for name in layer.inputs}
+    for k, run in enumerate(runs):
+        for piece in _run_pieces(graph, run, values, requantize):
+            if piece.name in wanted:
+                yield piece
+            if piece.part is WHOLE or last.get(piece.name, -1) > k:
+                put(values, piece, graph.tensors[piece.name].shape)
+        for name in [n for n in values if last.get(n, -1) <= k]:
+            del values[name]
+    yield from _constant_outputs(graph, wanted)
+
+
+def ends(graph: Graph, piece: Piece) -> bool:
+    """Return whether a piece is its tensor's last."""
+    return not isinstance(piece.part, slice) or piece.part.stop == graph.tensors[piece.name].shape[0]
+
+
+def _constant_outputs(graph: Graph, wanted: set[str]) -> Iterator[Piece]:
     made = {*graph.inputs, *(n for layer in graph.layers for n in layer.outputs)}
     for name in graph.outputs:
         data = graph.tensors[name].data
         if name in wanted and name not in made and data is not None:
-            yield name, data
+            yield Piece(name, WHOLE, data)
+
+
+def _run_pieces(graph: Graph, run: RowRun, values: Mapping[str, Array], requantize: Mode) -> Iterator[Piece]:
+    """Yield the results of layers that are run together, or of one after the other."""
+    if run.ranges:
+        yield from in_rows(graph, run, lambda name: _operand(graph, name, values), partial(_plain, graph))
+        return
+    for layer in run.layers:
+        for name, value in run_layer(graph, layer, values, requantize=requantize).items():
+            yield Piece(name, WHOLE, value)
+
+
+def _on_plain(graph: Graph, layer: Layer) -> bool:
+    """Return whether a layer works on 32-bit numbers, as the vector unit evaluates it."""
+    return layer.op in REAL_OPS or (graph.tensors[layer.outputs[0]].dtype in PLAIN and layer.op in LAYOUT_OPS)
 
 
 def run_layer(
@@ -111,8 +153,8 @@ def run_layer(
     call = Call(graph, layer, operands, requantize == "fixed")
     if layer.op == "host":
         return host(call)
-    if layer.op in REAL_OPS or (graph.tensors[layer.outputs[0]].dtype in PLAIN and layer.op in LAYOUT_OPS):
-        return {layer.outputs[0]: _plain(call)}
+    if _on_plain(graph, layer):
+        return {layer.outputs[0]: _plain(graph, layer, operands, call.output.shape)}
     if layer.op not in KERNELS:
         raise UnsupportedError(f"layer '{layer.name}': the reference has no integer rule for op '{layer.op}'")
     kernels = {**KERNELS, **WIDE_KERNELS} if graph.tensors[layer.inputs[0]].dtype == WIDE else KERNELS
@@ -144,18 +186,18 @@ def _by_images(call: Call, kernel: Callable[[Call], Array]) -> Array:
     return found
 
 
-def _plain(call: Call) -> Array:
-    """Return the result of a layer of 32-bit numbers; operands become real numbers, the result what its tensor is."""
-    layer, output = call.layer, call.output
-    quants = [call.tensor(k).quant for k in range(len(call.operands))]
-    operands = [x if q is None else dequantize_array(x, q) for x, q in zip(call.operands, quants, strict=True)]
-    result = in_parts(layer.op, layer.attrs, operands, output.shape, evaluate)
+def _plain(graph: Graph, layer: Layer, operands: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    """Return (rows of) the result of a layer of 32-bit numbers; operands become real, the result what its tensor is."""
+    output, names = graph.tensors[layer.outputs[0]], [n for n in layer.inputs if n]
+    quants = [graph.tensors[n].quant for n in names]
+    real = [x if q is None else dequantize_array(x, q) for x, q in zip(operands, quants, strict=True)]
+    result = in_parts(layer.op, layer.attrs, real, shape, evaluate)
     if output.quant is not None:
         result = quantize_array(result, output.quant, output.dtype)
-    if result.shape != output.shape or str(result.dtype) != output.dtype:
+    if result.shape != shape or str(result.dtype) != output.dtype:
         raise ModelError(
             f"layer '{layer.name}' ({layer.op}) gives {result.dtype}{list(result.shape)}, "
-            f"but '{output.name}' is {output.dtype}{list(output.shape)}"
+            f"but '{output.name}' is {output.dtype}{list(shape)}"
         )
     return result
 

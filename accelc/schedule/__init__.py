@@ -169,19 +169,20 @@ def _check_width(graph: Graph, chip: Chip) -> None:
 def _lines(plan: Schedule) -> Iterator[str]:
     room, held = plan.placement.bytes, len(plan.residency.places)
     yield f"schedule {plan.graph.name} on {plan.chip.name}, {plan.dataflow}, {room} bytes of activations, {held} held"
-    for index, entry in enumerate(plan.plans):
+    for index, (entry, expected) in enumerate(zip(plan.plans, plan.expected, strict=True)):
         names = " + ".join(layer.name for layer in entry.stage.layers)
         names += ", abreast with the next" if index in plan.pairs else ""
         names += f", stripe {entry.part.stripe + 1} of {entry.part.stripes}" if entry.part is not None else ""
         if entry.tiling is None or entry.cost is None:
-            yield f"  {entry.stage.kind} {names}"
+            yield f"  {entry.stage.kind} {names}; predicted {expected.cycles} cycles"
             continue
         t, cost = entry.tiling, entry.cost
         order = "weights outer" if t.weights_outer else "map outer"
         yield (
             f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}"
             f"{f', {t.split} over {t.shares} cores' if t.shares > 1 else ''}; "
-            f"predicted {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), "
+            f"predicted {expected.cycles} cycles, alone {cost.cycles} (mac {cost.mac}, vector {cost.vector}, "
+            f"dma {cost.dma}), "
             f"{cost.dram_bytes} bytes"
         )
 

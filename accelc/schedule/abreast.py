@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from accelc.errors import MappingError
+from accelc.graph import Graph
 from accelc.schedule.beside import host_of
 from accelc.schedule.cost import Cost, block_counts
 from accelc.schedule.frames import other_names
@@ -21,7 +22,7 @@ from accelc.schedule.options import Tables
 from accelc.schedule.pinning import Pins
 from accelc.schedule.residency import Residency
 from accelc.schedule.search import Search, StagePlan, table_bytes
-from accelc.schedule.tiling import SLACK, footprint, on_chip_bytes
+from accelc.schedule.tiling import SLACK, footprint
 from accelc.schedule.views import View, round_up
 
 LEAST_GAIN = 0.08  # of the two stages' cycles; less is too unsure, as units of a pair also wait for each other
@@ -235,12 +236,20 @@ def _mapped(search: Search, plan: StagePlan, order: Pin, room: _Room) -> StagePl
 
 def _fits(search: Search, pair: tuple[StagePlan, StagePlan], room: _Room) -> bool:
     """Return whether the tiles of both lie side by side in what is free of the buffers."""
+    act, wgt = room_of_pair(search.graph, pair)
+    if search.chip.timing.unified:
+        return act + wgt <= room.act
+    return act <= room.act and wgt <= room.wgt
+
+
+def room_of_pair(graph: Graph, pair: Sequence[StagePlan]) -> tuple[int, int]:
+    """Return the bytes of the activation and of the weight buffer that stages claim together."""
     act = wgt = 0
     for plan in pair:
         assert plan.geometry is not None
         assert plan.tiling is not None
-        tables = Tables(*table_bytes(search.graph, plan.stage)).room(plan.tiling.channels)
+        tables = Tables(*table_bytes(graph, plan.stage)).room(plan.tiling.channels)
         foot = footprint(plan.geometry, plan.tiling, tables)
-        act += on_chip_bytes(foot, plan.geometry, search.chip)
+        act += round_up(foot.act_bytes(plan.geometry), SLACK)
         wgt += round_up(foot.wgt_bytes, SLACK)
-    return act <= room.act and (bool(search.chip.timing.unified) or wgt <= room.wgt)
+    return act, wgt

@@ -171,6 +171,22 @@ class Map:
         height = self.view.extents[1] if self.view is not None else 0
         return image * height + self.row + rows[0], image * height + self.row + rows[1]
 
+    @property
+    def start(self) -> int:
+        """Return the DRAM address of the first element, 0 for a constant."""
+        return 0 if self.view is None else self.address + self.view.offset
+
+    def lines(self, offset: int, span: int) -> Span:
+        """Return the rows, of all images, in which bytes from an offset on lie."""
+        if self.view is None:
+            return 0, 1
+        (sn, sh, _), (n, height, _, _) = self.view.strides, self.view.extents
+        first, last = (
+            min(at // max(sn, 1), n - 1) * height + min(at % max(sn, 1) // max(sh, 1), height - 1)
+            for at in (offset, offset + max(span, 1) - 1)
+        )
+        return first, last + 1
+
     def part(self, image: int, rows: Span) -> list[Range]:
         """Return the range of the activation buffer that rows of an image take, none if the map is in DRAM."""
         if self.cell is None or self.view is None:
@@ -286,6 +302,13 @@ class Machine:
         pins, c = self.plan.pins.floors, self.plan.chip.timing
         act = min(self.plan.residency.floors[k] for k in stages)
         return act, min(pins.get(k, c.wgt_bytes) for k in stages)
+
+    def claim(self, act: int, wgt: int, floors: tuple[int, int]) -> tuple[int, int]:
+        """Return the starts of bytes of the activation and of the weight buffer; in one buffer they adjoin."""
+        if self.act is self.wgt:
+            at = self.act.take(act + wgt, floors[0])
+            return at, at + act
+        return self.act.take(act, floors[0]), self.wgt.take(wgt, floors[1])
 
     def make_room(self, *stages: int) -> None:
         """Let the parts of stages that run abreast lie side by side."""

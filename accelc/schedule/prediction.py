@@ -6,7 +6,7 @@ chosen; docs/prediction.md holds it against execution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Prediction:
     """The cycles of a stage by cause (`replay.CAUSES`): those in which the network waits for it or it keeps the array.
 
-    Streams and host work take the cycles of their instruction, which are not among these.
+    Those of host work are called "host".
     """
 
     causes: Mapping[str, int] = field(default_factory=dict)
@@ -36,4 +36,11 @@ def predict(plan: Schedule) -> tuple[Prediction, ...]:
     """Return the prediction of each stage of a schedule, in the order of its plans."""
     work = unroll(plan)
     rows = charge(work, Replay(work).run(), len(plan.plans))
-    return tuple(Prediction(dict(zip(CAUSES, map(round, row), strict=True))) for row in rows)
+    return tuple(_made(entry.stage.kind, row) for entry, row in zip(plan.plans, rows, strict=True))
+
+
+def _made(kind: str, row: Sequence[float]) -> Prediction:
+    causes = dict(zip(CAUSES, map(round, row), strict=True))
+    if kind == "host":
+        causes["host"] = causes.pop("vector")
+    return Prediction(causes)

@@ -72,6 +72,22 @@ def _moved(c: Timing, runs: Count, run_bytes: Count, step: Count, start: int, gr
     return Transfer(latency, opening, bus, bursts, start, span)
 
 
+@lru_cache(maxsize=65536)
+def plane(c: Timing, rows: tuple[int, int], cols: tuple[int, int], run_bytes: int, *, start: int = 0) -> Transfer:
+    """Return what runs in two loops, each (turns, step in bytes), take; runs without a gap are one, as in a DMA."""
+    (high, row), (wide, col) = rows, cols
+    if wide == 1 or col == run_bytes:
+        run_bytes *= wide
+        if high == 1 or row == run_bytes:
+            return transfer(c, 1, high * run_bytes, start=start)
+        return transfer(c, high, run_bytes, row, start=start)
+    if high == 1:
+        return transfer(c, wide, run_bytes, col, start=start)
+    one = transfer(c, wide, run_bytes, col, start=start)
+    span = (high - 1) * row + one.span
+    return Transfer(one.latency, one.opening, one.bus * high, one.bursts * high, start, span)
+
+
 def burst_interval(c: Timing) -> float:
     """Return the cycles from burst to burst: of the bus, of the path on chip, or of too few requests under way."""
     path = -(-c.dram_burst_bytes // c.dma_bytes_per_cycle)

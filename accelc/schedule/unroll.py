@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING
 from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
 from accelc.isa import Space
 from accelc.schedule.abreast import follows
+from accelc.schedule.alone import host_cycles, stream_cycles
 from accelc.schedule.beside import Beside, host_of
+from accelc.schedule.copies import copies_of
 from accelc.schedule.cost import piece_cycles, source_pixel
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK
-from accelc.schedule.layout import Machine, Map, Piece, Slots, Span, pieces_of
+from accelc.schedule.layout import ALIGN, Machine, Map, Piece, Slots, Span, pieces_of
+from accelc.schedule.moves import LINE, TABLE, Move, moves, room_of
 from accelc.schedule.split import Share, blocks_of, shares, whole
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
 from accelc.schedule.tiling import Block
 from accelc.schedule.transfer import transfer
-from accelc.schedule.vector import vector_cycles
+from accelc.schedule.vector import line_cycles, vector_cycles
 from accelc.schedule.views import round_up
 from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Cell, Range, Work
 
@@ -36,6 +39,7 @@ WHOLE = Part(0, 0, 0)
 POOLS = (*WINDOW_OPS, *GLOBAL_OPS)
 MANY = 256  # pieces of work of a stage; all of fewer are written out
 LEAST = 10  # bands, columns or blocks that are written out of more
+PARTS = 32  # loads or stores of one box of a copy that are written out
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,7 @@ class StageWork:
         """Lay out the stage's slots in its part of the buffers."""
         g, m, count = self.g, self.m, self.t.slots
         f, act, wgt = m.room(self.index)
-        if self.c.unified:
-            at = m.act.take(act + wgt, floors[0])
-            wgt_at = at + act
-        else:
-            at, wgt_at = m.act.take(act, floors[0]), m.wgt.take(wgt, floors[1])
+        at, wgt_at = m.claim(act, wgt, floors)
         sizes = [(f.source, count), (f.mid, 1), *((f.other, count * (not g.held.other(k))) for k in range(g.others))]
         groups = []
         for size, many in (*sizes, (f.out, count)):
@@ -394,26 +394,52 @@ def _beside(host: StageWork, guest: StageWork) -> None:
 
 
 def _copy(machine: Machine, plan: Schedule, index: int) -> None:
-    """Write out a layer that moves bytes as one load of its inputs and one store of its result."""
+    """Write out a layer that moves bytes, box by box."""
     machine.begin_stage(1)
-    stage, c = plan.plans[index].stage, plan.chip.timing
-    cell = Cell(Space.ACT, 0, 0)
-    for name in {n for n in stage.layers[0].inputs if n in plan.views}:
-        source = machine.map_of(name)
-        assert source.view is not None
-        last = source.rows.last((0, 1 << 62))
-        machine.work.move(LOAD, transfer(c, 1, source.view.bytes), cell, [last])
-    made = machine.map_of(stage.output)
-    assert made.view is not None
-    done = machine.work.move(STORE, transfer(c, 1, made.view.bytes), cell)
-    made.rows.add((0, made.view.extents[0] * made.view.extents[1]), done)
+    layer, floors = plan.plans[index].stage.steps[0], machine.floors(index)
+    out = machine.map_of(layer.outputs[0])
+    for copy in copies_of(plan.graph, plan.views, layer):
+        source = machine.map_of(copy.source)
+        found = list(moves(plan.chip.timing, copy.loops, room_of(floors[0])))
+        parts = max(min(PARTS, len(side.starts)) for side in (found[0].load, found[0].store))
+        for k, weight in sampled(len(found), max(LEAST, MANY // parts)):
+            _move(machine, index, (source, copy.start), (out, copy.into), found[k], floors, weight, copy.changed)
+
+
+def _move(
+    machine: Machine, index: int, source: tuple[Map, int], target: tuple[Map, int], move: Move, floors: Span,
+    weight: float, changed: bool,
+) -> None:  # fmt: skip
+    """Write out one box of a copy: its loads, a lookup where values change, its stores."""
+    work, c = machine.work, machine.plan.chip.timing
+    act, table = round_up(move.bytes + LINE, ALIGN), TABLE * changed
+    at, table_at = machine.claim(act, table, floors)
+    cell = machine.act.cells(Space.ACT, at, 1, act)[0]
+    for k, share in sampled(len(move.load.starts), PARTS):
+        work.now = (index, weight * share)
+        place = move.source + source[1] + move.load.starts[k][0]
+        moved = move.load.transfer(c, source[0].start + place)
+        work.move(LOAD, moved, cell, [source[0].rows.last(source[0].lines(place, moved.span))])
+    if changed:
+        work.now = (index, weight)
+        held = machine.wgt.cells(Space.WGT, table_at, 1, table)[0]
+        work.move(LOAD, transfer(c, 1, table), held)
+        cycles = line_cycles(machine.plan.chip, -(-move.bytes // LINE), LINE)
+        work.compute(VECTOR, cycles, [held], [cell], [])
+    for k, share in sampled(len(move.store.starts), PARTS):
+        work.now = (index, weight * share)
+        place = move.target + target[1] + move.store.starts[k][0]
+        moved = move.store.transfer(c, target[0].start + place)
+        done = work.move(STORE, moved, cell)
+        target[0].rows.add(target[0].lines(place, moved.span), done)
 
 
 def _barrier(machine: Machine, plan: Schedule, index: int) -> None:
-    """Write out a stream or a host call as what waits for all before it; its cycles are its instruction's."""
+    """Write out a stream or a host call as what waits for all before it."""
     machine.begin_stage(1)
-    work = machine.work
-    made = work.compute(VECTOR, 0, [], [], range(len(work.engine)))
-    for name in plan.plans[index].stage.layers[-1].outputs:
+    work, stage = machine.work, plan.plans[index].stage
+    cycles = (host_cycles if stage.kind == "host" else stream_cycles)(plan.graph, stage.steps[0], plan.chip)
+    made = work.compute(VECTOR, cycles, [], [], range(len(work.engine)))
+    for name in stage.layers[-1].outputs:
         if name in plan.views:
             machine.map_of(name).rows.add((0, 1 << 62), made)

@@ -30,6 +30,13 @@ def vector_cycles(
     return (0, 0) if name is None else _cycles(chip.timing, name, _operands(layer, pixels, channels, window))
 
 
+def line_cycles(chip: Chip, lines: int, line_bytes: int) -> int:
+    """Return the cycles of a lookup, or of its form on 16 bits, over lines of bytes."""
+    wide = chip.array.operand_bits == 16
+    operands = (("pixels", lines), ("n", line_bytes // 2 if wide else line_bytes))
+    return _cycles(chip.timing, "lines16" if wide else "lookup", operands)[0]
+
+
 def vector_events(
     chip: Chip, layer: Layer, pixels: int, channels: int, window: tuple[int, int] = (1, 1), *, raw: bool = False
 ) -> Ints:

@@ -15,7 +15,17 @@ from accelc.compiler import Options, compile_stages
 from accelc.energy.table import load_table
 from accelc.schedule.tiling import fits, footprint
 from benchmarks.peers.process import version
-from benchmarks.zigzag import Layer, accelerator, mapping, order_of, pe_energy, rows_for, simulated, split, tile_of
+from benchmarks.zigzag_mappings import (
+    Layer,
+    accelerator,
+    mapping,
+    order_of,
+    pe_energy,
+    rows_for,
+    simulated,
+    split,
+    tile_of,
+)
 
 CHIP = load_chip("edge")
 

@@ -15,8 +15,9 @@ from accelc.comparison.energy import recompute
 from accelc.comparison.export import layers_csv, runs_csv
 from accelc.comparison.matrix import plan
 from accelc.comparison.model import Comparison
+from accelc.comparison.residency import residency_of
 from accelc.comparison.winners import METRICS
-from accelc.compiler import Options
+from accelc.compiler import Options, compile_stages
 from accelc.energy import energy_of
 from accelc.errors import InputError
 from accelc.isa import events as ev
@@ -110,9 +111,21 @@ def test_fused_tensors_never_lie_in_dram(comparison: Comparison) -> None:
         regions = {place.name for place in (*program.regions, *program.inputs)}
         places = {tensor.name: tensor.place for tensor in run.residency.tensors}
         assert "chip" in places.values()
-        assert not regions & {name for name, place in places.items() if place == "chip"}
-        assert {name for name, place in places.items() if place == "dram"} <= regions
+        assert not regions & {name for name, place in places.items() if place in ("chip", "bands")}
+        assert {name for name, place in places.items() if place in ("dram", "held")} <= regions
+        on_chip = {r.name for r in program.regions if r.port is not None and r.port.space == "act"}
+        assert on_chip - {name for name, place in places.items() if place == "view"} == {
+            name for name, place in places.items() if place == "held"
+        }
         assert run.residency.peak_live_bytes <= run.residency.activation_bytes
+
+
+def test_maps_on_chip_are_told_apart_from_those_in_dram() -> None:
+    done = compile_stages("resnet18", "edge")
+    assert done.schedule is not None
+    found = {t.name: t.place for t in residency_of(done.schedule, done.finished).tensors}
+    assert set(found.values()) == {"chip", "held", "bands", "dram"}
+    assert {name for name, place in found.items() if place in ("held", "bands")} == set(done.schedule.residency.places)
 
 
 def test_check_computes_values_and_compares_every_integer() -> None:
