@@ -60,6 +60,7 @@ class Cascades:
         self.spans = {life.name: life for life in holding.lives}
         self.weigh = holding.weigh()
         self.whole = [_plain(plan) for plan in plans]
+        self._rows: dict[tuple[int, Rows], tuple[Geometry, Part]] = {}
 
     def best(self) -> tuple[Cascade, ...]:
         """Return the runs, in order, that lower the cost most; those asked for come before any cost."""
@@ -72,6 +73,12 @@ class Cascades:
                 choices.append((run.cost + cost, (run, *after)))
             best.append(min(choices, key=lambda choice: choice[0]))
         return best[-1][1]
+
+    def cut(self, k: int, geometry: Geometry, rows: Rows) -> tuple[Geometry, Part]:
+        """Return rows [first, end) of stage k's result: runs that overlap cut many of the same."""
+        if (k, rows) not in self._rows:
+            self._rows[k, rows] = cut_rows(geometry, rows)
+        return self._rows[k, rows]
 
     def _from(self, k: int) -> Iterator[Cascade]:
         """Yield the cheapest run from stage k to each stage that it may end with."""
@@ -198,8 +205,10 @@ class _Run:
     def _planned(self, ends: Sequence[Sequence[int]], bands: Mapping[str, list[Band]]) -> Cascade | None:
         frames = {name: _frame(self.of.holding.frames[name], each) for name, each in bands.items()}
         floor = self.floor - sum(frame.bytes for frame in frames.values())
+        if floor <= 0:
+            return None
         stripes = [self._stripes(k, each) for k, each in enumerate(ends)]
-        chosen = self._mapped(stripes, floor) if floor > 0 else None
+        chosen = self._mapped(stripes, floor)
         if chosen is None:
             return None
         mappings, pins, wgt_floor = chosen
@@ -220,7 +229,7 @@ class _Run:
         through, found = self.plans[-1].stage.layers[-1].name, {}
         for stripe, rows in enumerate(pairwise((0, *ends))):
             if rows[0] < rows[1]:
-                cut, part = cut_rows(geometry, rows)
+                cut, part = self.of.cut(self.first + k, geometry, rows)
                 part = replace(part, stripe=stripe, stripes=len(ends), through=through)
                 found[stripe] = replace(cut, held=held), part
         return found
