@@ -16,7 +16,8 @@ DRAM_BITS = 40  # of a DRAM address
 ACTIVATIONS = 1 << 38
 
 
-BLOCK_BITS = 17
+# An access is filed under every block of 128 KiB of DRAM, or of 8 KiB (or as many words) on chip, that it touches.
+DRAM_BLOCK_BITS, CHIP_BLOCK_BITS = 17, 13
 FAR = 1 << 12  # blocks; what is longer is filed under one block of its own
 EVERYWHERE = -1
 
@@ -61,27 +62,27 @@ class _Block:
 class _Ledger:
     """The accesses of one memory space that others may still have to wait for."""
 
-    def __init__(self, queues: int) -> None:
+    def __init__(self, queues: int, block_bits: int) -> None:
+        self._bits = block_bits
         self._blocks: dict[int, _Block] = defaultdict(lambda: _Block(queues))
 
     def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
         """Raise `waits` to the newest access of each queue that a range must wait for."""
-        blocks = _blocks(low, high)
+        blocks = self._between(low, high)
         for block in (*blocks, EVERYWHERE) if len(blocks) <= FAR else list(self._blocks):
             if block in self._blocks:
                 self._blocks[block].newest(low, high, write, waits)
 
     def record(self, low: int, high: int, write: bool, queue: int, count: int) -> None:
         """File an access under the blocks it touches."""
-        blocks = _blocks(low, high)
+        blocks = self._between(low, high)
         if len(blocks) > FAR and write:
             self._blocks.clear()
         for block in blocks if len(blocks) <= FAR else (EVERYWHERE,):
             self._blocks[block].record(low, high, write, queue, count)
 
-
-def _blocks(low: int, high: int) -> range:
-    return range(low >> BLOCK_BITS, ((high - 1) >> BLOCK_BITS) + 1)
+    def _between(self, low: int, high: int) -> range:
+        return range(low >> self._bits, ((high - 1) >> self._bits) + 1)
 
 
 class TokenTracker:
@@ -98,7 +99,7 @@ class TokenTracker:
         self.counts = [0] * (CORE_QUEUES * cores + 1)
         self._at_sync: list[list[int]] = []  # the counts that each sync waits for
         self._before = list(self.counts)  # those of what came before the stage at hand
-        self._ledgers: dict[int, _Ledger] = defaultdict(lambda: _Ledger(len(self.counts)))
+        self._ledgers: dict[int, _Ledger] = {}
         self._scratch: dict[_Range, int] = {}  # what a clause writes, by row and column: cheaper than an array
 
     def issue(self, made: Instruction, operands: Mapping[str, int | float], core: int = 0) -> dict[Queue, int]:
@@ -106,6 +107,9 @@ class TokenTracker:
         rows = self._touched(made, operands, core)
         waits = [0] * len(self.counts)
         for space, low, high, write in rows:
+            if space not in self._ledgers:
+                bits = DRAM_BLOCK_BITS if space == Space.DRAM else CHIP_BLOCK_BITS
+                self._ledgers[space] = _Ledger(len(self.counts), bits)
             self._ledgers[space].newest(low, high, write, waits)
         queue = self._number(made.queue, core)
         waits[queue] = 0
