@@ -1,4 +1,4 @@
-"""What it takes to compile the convolutional networks of the zoo at full size, cold and warm, into docs/compile_time.md.
+"""The time to compile the convolutional networks of the zoo at full size, cold and warm, into docs/compile_time.md.
 
 `python -m benchmarks.compile_time [NAME ...] [--chip edge] [--output docs/compile_time.md]`. Each figure is the CPU
 time of one `accelc compile`, a process of its own: cold with an empty folder of mappings found before, then warm with
@@ -69,12 +69,12 @@ def _lines(rows: list[Row], chip: str) -> Iterator[str]:
     facts = machine_facts(None)
     yield from (
         f"# Time to compile, on `{chip}`", "",
-        "Written by `python -m benchmarks.compile_time`: the CPU seconds of `accelc compile`, the whole process from the",
-        "start of Python to the file on disk, with random weights drawn and the network quantized. *cold*: no mapping",
-        "was found before; *warm*: with what the cold run left on disk. All convolutional networks of the zoo at full",
-        "size, batch 1, but for the R-CNN family and `sds`.", "",
+        "Written by `python -m benchmarks.compile_time`: the CPU seconds of `accelc compile`, the whole process from",
+        "the start of Python to the file on disk, random weights drawn and the network quantized. *cold*: no mapping was",
+        "found before; *warm*: with what the cold run left on disk. All convolutional networks of the zoo at full size,",
+        "batch 1, but for the R-CNN family and `sds`.", "",
         f"{len(rows)} networks take {cold:.0f} s cold and {warm:.0f} s warm: on two cores {cold / 2:.0f} and"
-        f" {warm / 2:.0f} s.", "", *machine(), "",
+        f" {warm / 2:.0f} s.", "", *(f"* {key}: {facts[key]}" for key in ("cpu", "versions")), "",
         "| network | cold s | warm s |", "|---|---:|---:|",
     )  # fmt: skip
     yield from (f"| {row['name']} | {float(row['cold']):.1f} | {float(row['warm']):.1f} |" for row in rows)
