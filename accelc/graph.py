@@ -106,6 +106,11 @@ class Graph:
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @cached_property
+    def wide(self) -> bool:
+        """Whether any activation has 16 bits."""
+        return any(t.dtype == WIDE and t.data is None for t in self.tensors.values())
+
+    @cached_property
     def fingerprint(self) -> str:
         """A digest of all there is to the graph, its constants included."""
         digest = hashlib.sha256()
@@ -242,7 +247,7 @@ def verify_quantized(graph: Graph) -> Graph:
 
 def is_wide(graph: Graph) -> bool:
     """Return whether any activation has 16 bits."""
-    return any(t.dtype == WIDE and t.data is None for t in graph.tensors.values())
+    return graph.wide
 
 
 def _verify_width(graph: Graph) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from accelc.errors import MappingError
@@ -20,6 +21,7 @@ from accelc.schedule.frames import Frame, other_names, same_map
 from accelc.schedule.geometry import Geometry
 from accelc.schedule.holding import Holding
 from accelc.schedule.mapping import Pin
+from accelc.schedule.objective import Boxed
 from accelc.schedule.pinning import Pins, held_bytes
 from accelc.schedule.residency import Residency
 from accelc.schedule.search import StagePlan, table_bytes
@@ -310,7 +312,7 @@ class _Run:
                     continue
                 g, part = each[stripe]
                 if (k, g) not in known:
-                    known[k, g] = cost_of(g, tilings[k], self.of.chip)
+                    known[k, g] = _cost(g, tilings[k], Boxed(self.of.chip))
                 cost = known[k, g]
                 if k in loads and stripe == min(each):
                     cost = self._with_load(cost, loads[k])
@@ -330,6 +332,12 @@ class _Run:
         """Return a cost with that of moving the rows that stay to the start of the band."""
         taken = sum(sum(move_cycles(self.of.chip.timing, frame, rows)) for rows in moves_of(band))
         return replace(cost, cycles=cost.cycles + taken, vector=cost.vector + taken)
+
+
+@lru_cache(maxsize=8192)
+def _cost(g: Geometry, t: Tiling, box: Boxed) -> Cost:
+    """Return the cost of a stripe: runs that overlap ask for many of the same."""
+    return cost_of(g, t, box.chip)
 
 
 def _reads_cells(g: Geometry, ends: Sequence[int]) -> bool:
