@@ -6,8 +6,9 @@ A Graph is an immutable value: a pass builds a new one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -70,6 +71,22 @@ class Layer:
     source: tuple[str, ...] = ()
 
 
+def _parts(value: object) -> Iterator[bytes | memoryview]:
+    """Yield what tells a value from others: its texts and its arrays."""
+    if isinstance(value, np.ndarray):
+        yield f"{value.dtype}{value.shape}".encode()
+        yield np.ascontiguousarray(value).data
+    elif is_dataclass(value):
+        for f in fields(value):
+            yield from _parts(getattr(value, f.name))
+    elif isinstance(value, (tuple, list, Mapping)):
+        yield f"{type(value).__name__} {len(value)}:".encode()
+        for each in value.items() if isinstance(value, Mapping) else value:
+            yield from _parts(each)
+    else:
+        yield repr(sorted(value) if isinstance(value, frozenset) else value).encode()
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Layers in execution order over named tensors; `inputs` excludes constants.
@@ -87,6 +104,19 @@ class Graph:
     integer_io: frozenset[str] = frozenset()
     io_types: Mapping[str, str] = field(default_factory=dict)
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @cached_property
+    def wide(self) -> bool:
+        """Whether any activation has 16 bits."""
+        return any(t.dtype == WIDE and t.data is None for t in self.tensors.values())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all there is to the graph, its constants included."""
+        digest = hashlib.sha256()
+        for part in _parts(self):
+            digest.update(part)
+        return digest.hexdigest()[:32]
 
     def with_layers(self, layers: Iterable[Layer], tensors: Mapping[str, Tensor] | None = None) -> Graph:
         """Return the graph with other layers (and tensors), unused tensors dropped."""
@@ -217,7 +247,7 @@ def verify_quantized(graph: Graph) -> Graph:
 
 def is_wide(graph: Graph) -> bool:
     """Return whether any activation has 16 bits."""
-    return any(t.dtype == WIDE and t.data is None for t in graph.tensors.values())
+    return graph.wide
 
 
 def _verify_width(graph: Graph) -> None:

@@ -13,6 +13,7 @@ from accelc.schedule.abreast import pair_up
 from accelc.schedule.allocate import Placement, lives, place
 from accelc.schedule.cascade import striped
 from accelc.schedule.cost import Cost
+from accelc.schedule.decision import Decision, read, recall, remember, written
 from accelc.schedule.holding import Holding, check_planned
 from accelc.schedule.mapping import Mapping as ByHand
 from accelc.schedule.objective import OBJECTIVES, Boxed, objective_of
@@ -22,8 +23,8 @@ from accelc.schedule.pinning import Pins, pin
 from accelc.schedule.prediction import Prediction, predict
 from accelc.schedule.residency import Residency, nothing
 from accelc.schedule.search import Search, StagePlan
-from accelc.schedule.stages import prepare
-from accelc.schedule.store import store_of
+from accelc.schedule.stages import Stage, prepare
+from accelc.schedule.store import key_of, path_of, store_of
 from accelc.schedule.views import View
 
 
@@ -41,11 +42,12 @@ class Schedule:
     pins: Pins
     pairs: frozenset[int] = frozenset()  # of two stages that run abreast, the index of the first
     objective: str = "latency"
+    known: tuple[Prediction, ...] | None = None  # what was predicted before
 
     @cached_property
     def expected(self) -> tuple[Prediction, ...]:
         """The prediction of each stage, in the order of the plans."""
-        return predict(self)
+        return predict(self) if self.known is None else self.known
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -76,14 +78,23 @@ def schedule(
     check_residency(pinned.mapping, residency)
     dataflows = tuple(chip.array.dataflows) if dataflow == "auto" else (dataflow,)
     search = Search(graph, views, chip, objective, dataflows, pinned)
-    plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
-    if residency:
-        found = _best(search, dataflow, reordered(search, plans))
-    else:
-        check_planned(search, plans)
-        found = _placed(search, dataflow, (plans, nothing(len(plans), chip.timing.act_bytes), Pins(), frozenset()))
+    path = path_of(f"{chip.fingerprint}-{key_of(given.fingerprint, objective, dataflow, residency, pinned.mapping)}")
+    if (known := recall(path)) is not None:
+        arranged = read(graph, known.plans), known.residency, known.pins, known.pairs
+        return replace(_placed(search, dataflow, arranged), known=known.expected)
+    found = _searched(search, dataflow, stages, residency)
+    remember(path, Decision(written(graph, found.plans), found.residency, found.pins, found.pairs, found.expected))
     store_of(chip.fingerprint).save()
     return found
+
+
+def _searched(search: Search, dataflow: str, stages: Sequence[Stage], residency: bool) -> Schedule:
+    """Return the schedule of stages that were not scheduled before."""
+    plans = tuple(sorted((plan for s in stages for plan in search.best(s)), key=lambda plan: plan.stage.position))
+    if residency:
+        return _best(search, dataflow, reordered(search, plans))
+    check_planned(search, plans)
+    return _placed(search, dataflow, (plans, nothing(len(plans), search.chip.timing.act_bytes), Pins(), frozenset()))
 
 
 _Arranged = tuple[tuple[StagePlan, ...], Residency, Pins, frozenset[int]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from accelc.errors import MappingError
@@ -21,6 +22,7 @@ from accelc.schedule.frames import Frame, other_names, same_map
 from accelc.schedule.geometry import Geometry
 from accelc.schedule.holding import Holding
 from accelc.schedule.mapping import Pin
+from accelc.schedule.objective import Boxed
 from accelc.schedule.pinning import Pins, held_bytes
 from accelc.schedule.residency import Residency
 from accelc.schedule.search import StagePlan, table_bytes
@@ -62,6 +64,7 @@ class Cascades:
         self.weigh = holding.weigh()
         self.whole = [_plain(plan) for plan in plans]
         self.pairs = pairs_of(self.search, plans, kept, Pins())
+        self._rows: dict[tuple[int, Rows], tuple[Geometry, Part]] = {}
 
     def best(self) -> tuple[Cascade, ...]:
         """Return the runs, in order, that lower the cost most; those asked for come before any cost."""
@@ -77,6 +80,12 @@ class Cascades:
                 choices.append((run.cost + cost, (run, *after)))
             best.append(min(choices, key=lambda choice: choice[0]))
         return best[-1][1]
+
+    def cut(self, k: int, geometry: Geometry, rows: Rows) -> tuple[Geometry, Part]:
+        """Return rows [first, end) of stage k's result: runs that overlap cut many of the same."""
+        if (k, rows) not in self._rows:
+            self._rows[k, rows] = cut_rows(geometry, rows)
+        return self._rows[k, rows]
 
     def _from(self, k: int) -> Iterator[Cascade]:
         """Yield the cheapest run from stage k to each stage that it may end with."""
@@ -203,8 +212,10 @@ class _Run:
     def _planned(self, ends: Sequence[Sequence[int]], bands: Mapping[str, list[Band]]) -> Cascade | None:
         frames = {name: _frame(self.of.holding.frames[name], each) for name, each in bands.items()}
         floor = self.floor - sum(frame.bytes for frame in frames.values())
+        if floor <= 0:
+            return None
         stripes = [self._stripes(k, each) for k, each in enumerate(ends)]
-        chosen = self._mapped(stripes, floor) if floor > 0 else None
+        chosen = self._mapped(stripes, floor)
         if chosen is None:
             return None
         mappings, pins, wgt_floor = chosen
@@ -225,7 +236,7 @@ class _Run:
         through, found = self.plans[-1].stage.layers[-1].name, {}
         for stripe, rows in enumerate(pairwise((0, *ends))):
             if rows[0] < rows[1]:
-                cut, part = cut_rows(geometry, rows)
+                cut, part = self.of.cut(self.first + k, geometry, rows)
                 part = replace(part, stripe=stripe, stripes=len(ends), through=through)
                 found[stripe] = replace(cut, held=held), part
         return found
@@ -306,7 +317,7 @@ class _Run:
                     continue
                 g, part = each[stripe]
                 if (k, g) not in known:
-                    known[k, g] = cost_of(g, tilings[k], self.of.chip)
+                    known[k, g] = _cost(g, tilings[k], Boxed(self.of.chip))
                 cost = known[k, g]
                 if k in loads and stripe == min(each):
                     cost = self._with_load(cost, loads[k])
@@ -326,6 +337,12 @@ class _Run:
         """Return a cost with that of moving the rows that stay to the start of the band."""
         taken = sum(sum(move_cycles(self.of.chip.timing, frame, rows)) for rows in moves_of(band))
         return replace(cost, cycles=cost.cycles + taken, vector=cost.vector + taken)
+
+
+@lru_cache(maxsize=8192)
+def _cost(g: Geometry, t: Tiling, box: Boxed) -> Cost:
+    """Return the cost of a stripe: runs that overlap ask for many of the same."""
+    return cost_of(g, t, box.chip)
 
 
 def _reads_cells(g: Geometry, ends: Sequence[int]) -> bool:

@@ -18,7 +18,7 @@ Count = Any
 
 def is_many(*values: Count) -> bool:
     """Return whether one of the values is an array."""
-    return any(isinstance(value, np.ndarray) for value in values)
+    return np.ndarray in map(type, values)
 
 
 def least(a: Count, b: Count) -> Count:
@@ -33,7 +33,7 @@ def most(a: Count, b: Count) -> Count:
 
 def either(test: Count, a: Count, b: Count) -> Count:
     """Return `a` where the test holds, `b` elsewhere."""
-    if is_many(test):
+    if type(test) is np.ndarray:
         return np.where(test, a, b)
     return a if test else b
 

@@ -59,7 +59,8 @@ class Pin:
 
     def over(self, other: Pin) -> Pin:
         """Return the pin with what it leaves open taken from another."""
-        return replace(other, **self.given())
+        given = self.given()
+        return replace(other, **given) if given else other
 
     @property
     def tile(self) -> Pin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -37,7 +37,7 @@ class Choices:
     def rows(self) -> list[Row]:
         """Return the choices as plain numbers and texts."""
         pairs = zip(self.rooms, self.found, strict=True)
-        return [(room, *astuple(tiling), *astuple(cost)) for room, (tiling, cost) in pairs]
+        return [(room, *vars(tiling).values(), *vars(cost).values()) for room, (tiling, cost) in pairs]
 
     @staticmethod
     def of_rows(rows: Sequence[Row]) -> Choices:

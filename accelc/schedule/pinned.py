@@ -24,6 +24,8 @@ class Pinned:
 
     def named(self, stage: Stage) -> Pin:
         """Return what the file pins for the layers of a stage by name; raise MappingError where they contradict."""
+        if not self.mapping.layers:
+            return FREE
         merged, by = FREE, dict[str, str]()
         for layer in stage.layers:
             pin = replace(self.mapping.layers.get(layer.name, FREE), cut=None)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from accelc.files import atomic_write, writable_folder
 
 Row = Sequence[int | str | bool]
 
-PARTS = ("schedule", "isa", "chip")  # whose sources a mapping depends on
+# Whose sources a mapping depends on.
+PARTS = ("schedule/*.py", "isa/**/*.py", "chip/*.py", "energy/*", "graph.py", "arithmetic*.py")
 MOST_BYTES = 64 << 20  # of one file; a larger one is begun anew
 
 
@@ -24,8 +25,7 @@ class Store:
     """The mappings found for one chip."""
 
     def __init__(self, fingerprint: str) -> None:
-        folder = writable_folder(f"mappings-{_sources()}", Path(__file__).parent / "__pycache__")
-        self._path = None if folder is None else folder / f"{fingerprint}.json"
+        self._path = path_of(fingerprint)
         self._found = _read(self._path)
         self._fresh = False
 
@@ -57,7 +57,13 @@ def _read(path: Path | None) -> dict[str, list[Row]]:
     return found if isinstance(found, dict) else {}
 
 
-@cache
+def path_of(name: str) -> Path | None:
+    """Return the file that holds what is kept under a name, None if nothing may be written."""
+    folder = writable_folder(f"mappings-{_sources()}", Path(__file__).parent / "__pycache__")
+    return None if folder is None else folder / f"{name}.json"
+
+
+@lru_cache(maxsize=8)
 def store_of(fingerprint: str) -> Store:
     """Return the store of a chip."""
     return Store(fingerprint)
@@ -72,6 +78,6 @@ def key_of(*parts: object) -> str:
 def _sources() -> str:
     digest = hashlib.sha256()
     for part in PARTS:
-        for path in sorted((Path(__file__).parents[1] / part).rglob("*.py")):
+        for path in sorted(each for each in Path(__file__).parents[1].glob(part) if each.is_file()):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
