@@ -14,6 +14,7 @@ from accelc.energy.rates import rates_of
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
+from accelc.report.later import Later
 from accelc.report.result import Accuracy, ActivityFigures, Check, CoreResult, HostOp, LayerResult, Result
 from accelc.sim.counters import count_events
 from accelc.sim.stalls import CAUSES, mean, stalls_of_cores
@@ -57,7 +58,7 @@ def result_of(
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
-        layers=_layers(program, prices, causes, counts, activity),
+        layers=Later(len(program.layers), lambda: _layers(program, prices, causes, counts, activity)),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
         accuracy=accuracy,
@@ -91,11 +92,10 @@ def _layers(
 
 def _stages(program: Program, causes: Ints) -> list[list[int]]:
     """Return the cycles by cause of each layer's stage."""
-    found: dict[int, Ints] = {}
-    for layer, row in zip(program.layers, causes, strict=True):
-        found[layer.stage] = found.get(layer.stage, np.zeros_like(row)) + row
-    rows = {stage: row.tolist() for stage, row in found.items()}
-    return [rows[layer.stage] for layer in program.layers]
+    _, stage = np.unique([layer.stage for layer in program.layers], return_inverse=True)
+    total = np.zeros_like(causes)
+    np.add.at(total, stage, causes)
+    return total[stage].tolist()  # type: ignore[no-any-return]
 
 
 def _layer(
