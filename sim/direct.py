@@ -1,4 +1,4 @@
-"""Weights read where they lie: a program's copies of constants to the weight buffer, told apart from what is observable.
+"""Weights read where they lie: loads of constants to the weight buffer that need not be executed.
 
 Instructions execute in program order and nothing writes the constants, so what a load of constants left in the weight
 buffer is known before anything runs: which bytes, until another instruction overwrites them. An instruction all of
@@ -42,7 +42,7 @@ def direct(program: Program, opcodes: Ints, cores: Ints, chip: Chip, shift: Ints
     """
     made, rows = opcodes.copy(), program.rows.copy()
     touched, columns = touched_ranges(opcodes, rows), _weight_columns()
-    writes = int((touched[:, :, IS_WRITE] == 1).sum())
+    writes = int(((touched[:, :, SPACE] != ABSENT) & (touched[:, :, IS_WRITE] == 1)).sum())
     pieces = np.zeros((2 * writes + 2, 4), np.int64)  # a write leaves up to two more
     kept = np.zeros(len(opcodes), np.bool_)
     for core in range(chip.cores):
@@ -92,9 +92,9 @@ def _follow(
             else:
                 column = ABSENT
         for k in range(len(touched[i])):
-            if _is_held(touched[i, k], unified) and not touched[i, k, IS_WRITE]:
-                if touched[i, k, SPACE] != WGT or column == ABSENT:
-                    _keep(touched[i, k], pieces, live, kept)
+            redirected = touched[i, k, SPACE] == WGT and column != ABSENT
+            if _is_held(touched[i, k], unified) and not touched[i, k, IS_WRITE] and not redirected:
+                _keep(touched[i, k], pieces, live, kept)
         for k in range(len(touched[i])):
             if _is_held(touched[i, k], unified) and touched[i, k, IS_WRITE]:
                 if opcodes[i] != LOAD_WEIGHTS:
@@ -107,7 +107,7 @@ def _follow(
 @kernel
 def _is_held(t: Ints, unified: bool) -> bool:
     """Say whether a touched range lies in the buffer that holds weights."""
-    return t[SPACE] == WGT or (unified and t[SPACE] == ACT)  # type: ignore[no-any-return]
+    return t[SPACE] == WGT or (unified and t[SPACE] == ACT)
 
 
 @kernel

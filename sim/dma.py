@@ -244,42 +244,42 @@ def _serve_bound(s: State, e: int, limit: int) -> None:
         slot = slot + 1 if slot + 1 < ring + outstanding else ring
         t = max(t + 1, s[slot])
         served, address, left = served + 1, address + size, left - 1
-        if left == 0:
+        if left > 1 and limit - t > 4 * burst and t <= bus - access:
+            count, opened = _bound_bursts(s, address, left - 1, ring, slot, t, bus, limit)
+            t = _request(s, ring, slot, t, bus + burst, count)
+            for k in range(max(0, count - outstanding), count):
+                s[slot] = bus + (k + 1) * burst
+                s[slot + outstanding] = moved + address - run + k * size
+                slot = slot + 1 if slot + 1 < ring + outstanding else ring
+            bus, served, activates = bus + count * burst, served + count, activates + opened
+            address, left = address + count * size, left - count
+        elif left == 0:
             if not _next_run(s, at):
                 t = NEVER
                 s[DONE + unit_of(e)] = bus
             address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
-        elif left > 1 and t < limit and t <= bus - access:
-            jump, opened = _bound_bursts(s, address, left - 1, ring, slot, t, bus, limit)
-            t = _request(s, ring, slot, t, bus, jump)
-            for k in range(max(0, jump - outstanding), jump):
-                s[slot] = bus + (k + 1) * burst
-                s[slot + outstanding] = moved + address - run + k * size
-                slot = slot + 1 if slot + 1 < ring + outstanding else ring
-            bus, served, activates = bus + jump * burst, served + jump, activates + opened
-            address, left = address + jump * size, left - jump
     s[REQUEST + e], s[dram.BUS_FREE], s[at + SLOT], s[at + LAST_PASS] = t, bus, slot - ring, bus
     s[at + ISSUED], s[at + ACTIVATES], s[at + ADDRESS], s[at + LEFT] = served, activates, address, left
 
 
 @step
-def _request(s: State, ring: int, slot: int, t: int, bus: int, k: int) -> int:
-    """Return when the burst `k` after the one asked for at `t` is asked for, if all of them pass a burst apart."""
+def _request(s: State, ring: int, slot: int, t: int, first: int, k: int) -> int:
+    """Return when the burst `k` after one asked for at `t` is asked for, if they pass a burst apart from `first` on."""
     outstanding = s[OUTSTANDING]
     if k >= outstanding:
-        return max(t + k, bus + (k - outstanding + 1) * s[dram.BURST])  # type: ignore[no-any-return]
+        return max(t + k, first + (k - outstanding) * s[dram.BURST])  # type: ignore[no-any-return]
     slot += k
     return max(t + k, s[slot if slot < ring + outstanding else slot - outstanding])  # type: ignore[no-any-return]
 
 
 @step
-def _asked_before(s: State, ring: int, slot: int, t: int, bus: int, limit: int) -> int:
+def _asked_before(s: State, ring: int, slot: int, t: int, first: int, limit: int) -> int:
     """Return how many bursts, the one asked for at `t` and those after it, are asked for before cycle `limit`."""
-    if limit > bus:
-        burst = s[dram.BURST]
-        return min(limit - t, s[OUTSTANDING] - 1 + (limit - bus + burst - 1) // burst)  # type: ignore[no-any-return]
+    burst = s[dram.BURST]
+    if limit > first - burst:  # by then all earlier ones have passed
+        return min(limit - t, s[OUTSTANDING] + (limit - first + burst - 1) // burst)  # type: ignore[no-any-return]
     k = 0
-    while _request(s, ring, slot, t, bus, k) < limit:
+    while _request(s, ring, slot, t, first, k) < limit:
         k += 1
     return k
 
@@ -295,25 +295,22 @@ def _bound_bursts(
     are left to the caller.
     """
     served, opens, burst, access = 0, 0, s[dram.BURST], s[dram.ACCESS]
-    left = min(left, _asked_before(s, ring, slot, t, bus, limit))
+    left = min(left, _asked_before(s, ring, slot, t, bus + burst, limit))
     while served < left:
         line = address >> s[dram.ROW_SHIFT]
         bank, row = dram.bank_of(s, line), line >> s[dram.BANK_BITS]
-        place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
         column = bus + served * burst - access
-        if place == 0:
-            first, opened, refresh = dram.command(s, bank, row, _request(s, ring, slot, t, bus, served))
-            if first > column:
-                break
-            s[bank], s[bank + 2], opens = row, refresh, opens + opened
-        elif column >= s[bank + 2]:
+        asked = _request(s, ring, slot, t, bus + burst, served)
+        earliest, opened, refresh = dram.command(s, bank, row, asked)
+        if earliest > column:
             break
-        most = min(left - served, s[dram.ROW_BURSTS] - place)
-        count = min(most, max(1, (s[bank + 2] - column + burst - 1) // burst))
+        s[bank], s[bank + 2], opens = row, refresh, opens + opened
+        place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
+        count = min(left - served, s[dram.ROW_BURSTS] - place)
+        if refresh < column + (count - 1) * burst + 1:
+            count = max(1, (refresh - column + burst - 1) // burst)
         served, address = served + count, address + (count << s[dram.BURST_SHIFT])
         s[bank + 1] = column + count * burst
-        if count < most:
-            break
     return served, opens
 
 
