@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
-from accelc.isa import Memory
-from accelc.isa.encoding import decode_cores
+from accelc.isa import Memory, by_name
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
@@ -30,6 +29,8 @@ from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 from accelc.sim.stream import prepared
+
+STREAM_OPCODE = by_name("stream").opcode
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +75,10 @@ class Machine:
             )
         check_rules(program.words)
         self.program = program
-        opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+        opcodes = program.opcodes
         self._wide = is_wide(opcodes)
         self._streams: dict[int, Callable[[], None]] = {}
-        self._cores = decode_cores(program.words)
+        self._cores = program.cores
         self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
         self._memories = memory.allocate(program, chip)
         check_bounds(program, program.rows, self._memories[0])
@@ -153,18 +154,23 @@ class Machine:
                 return at
             self._call(at, why == STREAM)
             at += 1
+            while at < last and opcodes[at] == STREAM_OPCODE:  # often several in turn
+                self._call(at, True)
+                at += 1
         return at
 
     def _call(self, at: int, streams: bool) -> None:
         """Run the stream or the host operator that an instruction names."""
         index, program = int(self._code.rows[at, 0]), self.program
+        if streams and index in self._streams:
+            self._streams[index]()
+            return
         known = len(program.streams) if streams else len(program.hosts)
         if index >= known:
             kind = "streams" if streams else "host operators"
             raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
         if streams:
-            if index not in self._streams:
-                self._streams[index] = prepared(self._memories[0].dram, program.streams[index])
+            self._streams[index] = prepared(self._memories[0].dram, program.streams[index])
             self._streams[index]()
         else:
             run_host(self._memories[0].dram, program.hosts[index])
