@@ -179,6 +179,13 @@ class Program:
         """Return what each instruction waits for, a column for each queue (see `isa.encoding.decode_waits`)."""
         return decode_waits(self.words)
 
+    @cached_property
+    def layer_rows(self) -> npt.NDArray[np.int64]:
+        """Return each instruction's layer; one without (-1) counts for the last layer before it, or layer 0."""
+        layer = np.asarray(self.layer_of, np.int64)
+        known = np.where(layer >= 0, np.arange(len(layer)), 0)
+        return np.maximum(layer[np.maximum.accumulate(known)], 0) if len(layer) else layer
+
     def save(self, path: str | Path) -> None:
         """Write the program to a file, whole or not at all; raise InputError if it cannot be written."""
         from accelc import program_file  # it reads and writes this class

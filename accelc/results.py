@@ -10,7 +10,7 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.energy import Prices, prices_of
 from accelc.energy import activity as act
-from accelc.energy.rates import rates_of
+from accelc.energy.rates import rates_by
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
@@ -38,7 +38,8 @@ def result_of(
     total = counts.sum(axis=0)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
-    rates, prices = rates_of(chip), prices_of(chip)
+    prices = prices_of(chip)
+    rates = rates_by(prices)
     return Result(
         model=program.name,
         chip=chip.name,
