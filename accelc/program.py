@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelc.isa.encoding import Words, decode_rows
+from accelc.isa.encoding import Words, decode_cores, decode_opcodes, decode_queues, decode_rows, decode_waits
 
 VERSION = 4  # 2: addresses of act and wgt have 28 bits; 3: streams; 4: predictions by cause, bounds of DRAM, energy
 
@@ -158,6 +158,33 @@ class Program:
     def rows(self) -> npt.NDArray[np.int64]:
         """Return the decoded operands, a row for each instruction (see `isa.encoding.decode_rows`)."""
         return decode_rows(self.words)
+
+    @cached_property
+    def opcodes(self) -> npt.NDArray[np.int64]:
+        """Return the opcode of each instruction."""
+        return decode_opcodes(self.words)
+
+    @cached_property
+    def queues(self) -> npt.NDArray[np.int64]:
+        """Return the queue of each instruction."""
+        return decode_queues(self.words)
+
+    @cached_property
+    def cores(self) -> npt.NDArray[np.int64]:
+        """Return the core of each instruction; 0 for those of all cores."""
+        return decode_cores(self.words)
+
+    @cached_property
+    def waits(self) -> npt.NDArray[np.int64]:
+        """Return what each instruction waits for, a column for each queue (see `isa.encoding.decode_waits`)."""
+        return decode_waits(self.words)
+
+    @cached_property
+    def layer_rows(self) -> npt.NDArray[np.int64]:
+        """Return each instruction's layer; one without (-1) counts for the last layer before it, or layer 0."""
+        layer = np.asarray(self.layer_of, np.int64)
+        known = np.where(layer >= 0, np.arange(len(layer)), 0)
+        return np.maximum(layer[np.maximum.accumulate(known)], 0) if len(layer) else layer
 
     def save(self, path: str | Path) -> None:
         """Write the program to a file, whole or not at all; raise InputError if it cannot be written."""

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.energy import Prices, prices_of
 from accelc.energy import activity as act
-from accelc.energy.rates import rates_of
+from accelc.energy.rates import rates_by
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
+from accelc.report.later import Later
 from accelc.report.result import Accuracy, ActivityFigures, Check, CoreResult, HostOp, LayerResult, Result
 from accelc.sim.counters import count_events
 from accelc.sim.stalls import CAUSES, mean, stalls_of_cores
@@ -37,7 +38,8 @@ def result_of(
     total = counts.sum(axis=0)
     whole = None if activity is None else activity.total
     host_seconds = sum(call.seconds for call in program.hosts)
-    rates, prices = rates_of(chip), prices_of(chip)
+    prices = prices_of(chip)
+    rates = rates_by(prices)
     return Result(
         model=program.name,
         chip=chip.name,
@@ -57,7 +59,7 @@ def result_of(
         dram_read_bytes=int(total[ev.DRAM_READ_BYTES]),
         dram_write_bytes=int(total[ev.DRAM_WRITE_BYTES]),
         energy_by_component=prices.energy(total, timeline.cycles, host_seconds, whole),
-        layers=_layers(program, prices, causes, counts, activity),
+        layers=Later(len(program.layers), lambda: _layers(program, prices, causes, counts, activity)),
         host_ops=tuple(HostOp(call.name, call.op_type, call.reason, call.seconds) for call in program.hosts),
         check=check,
         accuracy=accuracy,
@@ -91,11 +93,10 @@ def _layers(
 
 def _stages(program: Program, causes: Ints) -> list[list[int]]:
     """Return the cycles by cause of each layer's stage."""
-    found: dict[int, Ints] = {}
-    for layer, row in zip(program.layers, causes, strict=True):
-        found[layer.stage] = found.get(layer.stage, np.zeros_like(row)) + row
-    rows = {stage: row.tolist() for stage, row in found.items()}
-    return [rows[layer.stage] for layer in program.layers]
+    _, stage = np.unique([layer.stage for layer in program.layers], return_inverse=True)
+    total = np.zeros_like(causes)
+    np.add.at(total, stage, causes)
+    return total[stage].tolist()  # type: ignore[no-any-return]
 
 
 def _layer(

@@ -30,7 +30,6 @@ from accelc.energy.activity import (
 from accelc.isa import Memory, Queue, by_name
 from accelc.isa.encoding import decode_cores, decode_queues
 from accelc.program import Port, Program
-from accelc.sim.counters import rows_of_layers
 from accelc.sim.jit import entry
 from accelc.sim.ports import EXCESS
 
@@ -111,7 +110,7 @@ class Recorder:
 
     def __init__(self, program: Program, chip: Chip) -> None:
         self._size = chip.array.operand_bits // 8
-        self._layers = rows_of_layers(program)
+        self._layers = program.layer_rows
         self._counts = np.zeros((max(len(program.layers), 1), len(COLUMNS)), np.int64)
         self._zeros = {**_mac_zeros(program), **_transfer_zeros(program, self._layers, self._size)}
         self.positions = np.array(sorted(self._zeros), np.int64)

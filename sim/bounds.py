@@ -40,7 +40,8 @@ def check_dataflows(program: Program, opcodes: Ints, rows: Ints, chip: Chip) -> 
     offered = [CODES[array.organization, name] for name in array.dataflows]
     for opcode, column in DATAFLOW_COLUMNS:
         at = np.flatnonzero(opcodes == opcode)
-        for k in at[~(rows[at, column, None] == offered).any(axis=1)][:1]:
+        known = np.bincount(offered, minlength=1 + rows[at, column].max(initial=0)) > 0
+        for k in at[~known[rows[at, column]]][:1]:
             raise MachineError(
                 f"{place(program, int(k))}: chip '{chip.name}' has dataflows {', '.join(array.dataflows)} on a "
                 f"{array.organization} array, codes {', '.join(map(str, offered))}"

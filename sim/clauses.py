@@ -348,5 +348,5 @@ def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> 
 
 def _dataflows(opcodes: Ints, rows: Ints) -> list[int]:
     """Return the codes of the dataflows that MAC instructions name."""
-    used = [np.unique(rows[opcodes == opcode, column]) for opcode, column in DATAFLOW_COLUMNS]
-    return sorted({int(code) for codes in used for code in codes})
+    used = [np.bincount(rows[opcodes == opcode, column]) for opcode, column in DATAFLOW_COLUMNS]
+    return sorted({code for counts in used for code in np.flatnonzero(counts).tolist()})

@@ -50,6 +50,7 @@ PATH = NOW + 2
 OUTSTANDING = NOW + 3
 RINGS = NOW + 4  # where the rings begin
 CORES = NOW + 5  # how many there are
+BUS_BOUND = NOW + 6  # whether the bus alone bounds a transfer under way
 BANK_BYTES = NOW + 8  # per buffer: act or unified, wgt, acc
 PORTS = NOW + 12
 STEAL = NOW + 16
@@ -133,7 +134,16 @@ def _next_run(s: State, at: int) -> bool:
 
 @step
 def serve(s: State, e: int, limit: int) -> None:
-    """Serve engine `e`'s requests made before cycle `limit`, in which the other engines make none.
+    """Serve engine `e`'s requests made before cycle `limit`, in which the other engines make none."""
+    if s[BUS_BOUND]:
+        _serve_bound(s, e, limit)
+    else:
+        _serve_any(s, e, limit)
+
+
+@step
+def _serve_any(s: State, e: int, limit: int) -> None:
+    """Serve requests on any chip.
 
     The step from one row hit to the next is made of sums and maxima of times. So where it has moved all times that it
     depends on by `gap` cycles, every further one does, up to the run's last burst or what `_even_bursts` says.
@@ -213,6 +223,98 @@ def _even_bursts(s: State, address: int, left: int, gap: int, t: int, bus: int, 
 
 
 @step
+def _serve_bound(s: State, e: int, limit: int) -> None:
+    """Serve requests where the bus is what bounds an engine, once its first burst is under way.
+
+    A burst passes as its data are over, since the path is no slower than the bus. With the bus busy until `bus`, a row
+    hit asked for by `bus - access` is over at `bus + burst`: its bank became ready at `bus - access`. The requests
+    after it come as early: they follow passes `outstanding` bursts before, and so many bursts less one take `access`.
+    """
+    at = ENGINES + e * ENGINE_WIDTH
+    ring, outstanding = s[RINGS] + 2 * e * s[OUTSTANDING], s[OUTSTANDING]
+    size, burst, access = 1 << s[dram.BURST_SHIFT], s[dram.BURST], s[dram.ACCESS]
+    t, bus, slot = s[REQUEST + e], s[dram.BUS_FREE], ring + s[at + SLOT]
+    served, activates = s[at + ISSUED], s[at + ACTIVATES]
+    address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
+    while t < limit:
+        bus, opened = dram.access(s, address, t, bus)
+        activates += opened
+        s[slot] = bus
+        s[slot + outstanding] = moved + max(0, address - run)
+        slot = slot + 1 if slot + 1 < ring + outstanding else ring
+        t = max(t + 1, s[slot])
+        served, address, left = served + 1, address + size, left - 1
+        if left > 1 and limit - t > 4 * burst and t <= bus - access:
+            count, opened = _bound_bursts(s, address, left - 1, ring, slot, t, bus, limit)
+            t = _request(s, ring, slot, t, bus + burst, count)
+            for k in range(max(0, count - outstanding), count):
+                s[slot] = bus + (k + 1) * burst
+                s[slot + outstanding] = moved + address - run + k * size
+                slot = slot + 1 if slot + 1 < ring + outstanding else ring
+            bus, served, activates = bus + count * burst, served + count, activates + opened
+            address, left = address + count * size, left - count
+        elif left == 0:
+            if not _next_run(s, at):
+                t = NEVER
+                s[DONE + unit_of(e)] = bus
+            address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
+    s[REQUEST + e], s[dram.BUS_FREE], s[at + SLOT], s[at + LAST_PASS] = t, bus, slot - ring, bus
+    s[at + ISSUED], s[at + ACTIVATES], s[at + ADDRESS], s[at + LEFT] = served, activates, address, left
+
+
+@step
+def _request(s: State, ring: int, slot: int, t: int, first: int, k: int) -> int:
+    """Return when the burst `k` after one asked for at `t` is asked for, if they pass a burst apart from `first` on."""
+    outstanding = s[OUTSTANDING]
+    if k >= outstanding:
+        return max(t + k, first + (k - outstanding) * s[dram.BURST])  # type: ignore[no-any-return]
+    slot += k
+    return max(t + k, s[slot if slot < ring + outstanding else slot - outstanding])  # type: ignore[no-any-return]
+
+
+@step
+def _asked_before(s: State, ring: int, slot: int, t: int, first: int, limit: int) -> int:
+    """Return how many bursts, the one asked for at `t` and those after it, are asked for before cycle `limit`."""
+    burst = s[dram.BURST]
+    if limit > first - burst:  # by then all earlier ones have passed
+        return min(limit - t, s[OUTSTANDING] + (limit - first + burst - 1) // burst)  # type: ignore[no-any-return]
+    k = 0
+    while _request(s, ring, slot, t, first, k) < limit:
+        k += 1
+    return k
+
+
+@step
+def _bound_bursts(
+    s: State, address: int, left: int, ring: int, slot: int, t: int, bus: int, limit: int
+) -> tuple[int, int]:
+    """Serve up to `left` bursts from `address` on that keep the bus busy; see `_serve_bound`.
+
+    A row opens in the shadow of the bursts before it where that is asked for in time, whether or not a refresh closed
+    it; a refresh within a row ends the bursts. Return how many are served and how many rows they open; bus and engine
+    are left to the caller.
+    """
+    served, opens, burst, access = 0, 0, s[dram.BURST], s[dram.ACCESS]
+    left = min(left, _asked_before(s, ring, slot, t, bus + burst, limit))
+    while served < left:
+        line = address >> s[dram.ROW_SHIFT]
+        bank, row = dram.bank_of(s, line), line >> s[dram.BANK_BITS]
+        column = bus + served * burst - access
+        asked = _request(s, ring, slot, t, bus + burst, served)
+        earliest, opened, refresh = dram.command(s, bank, row, asked)
+        if earliest > column:
+            break
+        s[bank], s[bank + 2], opens = row, refresh, opens + opened
+        place = (address >> s[dram.BURST_SHIFT]) & (s[dram.ROW_BURSTS] - 1)
+        count = min(left - served, s[dram.ROW_BURSTS] - place)
+        if refresh < column + (count - 1) * burst + 1:
+            count = max(1, (refresh - column + burst - 1) // burst)
+        served, address = served + count, address + (count << s[dram.BURST_SHIFT])
+        s[bank + 1] = column + count * burst
+    return served, opens
+
+
+@step
 def can_steal(s: State, e: int) -> bool:
     """Say whether bursts of engine `e`'s transfer may reach a bank with no free port."""
     at = ENGINES + e * ENGINE_WIDTH
@@ -278,6 +380,8 @@ def set_up(state: State, chip: Chip) -> None:
     state[OUTSTANDING] = c.dma_outstanding
     state[RINGS] = RINGS_AT
     state[CORES] = c.cores
+    keeps_up = (c.dma_outstanding - 1) * c.dram_burst_cycles >= c.dram_access_cycles
+    state[BUS_BOUND] = keeps_up and c.dram_burst_cycles >= state[PATH]
     buffers = chip.buffers
     for k, buffer in enumerate((buffers.act or buffers.unified, buffers.wgt or buffers.unified, buffers.acc)):
         assert buffer is not None

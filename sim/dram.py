@@ -86,21 +86,24 @@ def access(s: State, address: int, t: int, bus: int) -> tuple[int, int]:
     Return the cycle at which its data are over and the bus is free again, and how many rows it opened (0 or 1).
     """
     line = address >> s[ROW_SHIFT]
-    row = line >> s[BANK_BITS]
-    bank = bank_of(s, line)
-    t0 = max(t, s[bank + 1])
-    if t0 >= s[bank + 2]:
-        since = t0 // s[REFRESH_INTERVAL] * s[REFRESH_INTERVAL]
-        s[bank] = -1
-        s[bank + 2] = since + s[REFRESH_INTERVAL]
-        t0 = max(t0, since + s[REFRESH])
-    opened = 0
-    if s[bank] != row:
-        if s[bank] >= 0:
-            t0 += s[PRECHARGE]
-        t0 += s[ACTIVATE]
-        opened = 1
-        s[bank] = row
-    over = max(t0 + s[ACCESS], bus) + s[BURST]
+    bank, row = bank_of(s, line), line >> s[BANK_BITS]
+    column, opened, s[bank + 2] = command(s, bank, row, t)
+    s[bank] = row
+    over = max(column + s[ACCESS], bus) + s[BURST]
     s[bank + 1] = over - s[ACCESS]
     return over, opened
+
+
+@step
+def command(s: State, bank: int, row: int, t: int) -> tuple[int, int, int]:
+    """Return when a request of a row made at cycle `t` has its column command, unless that is held back for the bus.
+
+    Also return how many rows that opens (0 or 1), and the next refresh that the bank has not yet seen then.
+    """
+    t0, held, refresh = max(t, s[bank + 1]), s[bank], s[bank + 2]
+    if t0 >= refresh:
+        since = t0 // s[REFRESH_INTERVAL] * s[REFRESH_INTERVAL]
+        t0, held, refresh = max(t0, since + s[REFRESH]), -1, since + s[REFRESH_INTERVAL]
+    if held == row:
+        return t0, 0, refresh
+    return t0 + s[ACTIVATE] + (s[PRECHARGE] if held >= 0 else 0), 1, refresh

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
-from accelc.isa.encoding import decode_cores
+from accelc.isa import Memory, by_name
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
 from accelc.sim.activity import Recorder
 from accelc.sim.bounds import check_bounds, check_cores, check_dataflows, place
+from accelc.sim.direct import direct
 from accelc.sim.dispatch import HOST, STREAM, is_wide
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
@@ -27,6 +29,8 @@ from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 from accelc.sim.stream import prepared
+
+STREAM_OPCODE = by_name("stream").opcode
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,14 @@ def execute(program: Program, chip: Chip, inputs: Mapping[str, Array]) -> Values
     return Machine(program, chip).run(inputs)
 
 
+class Code(NamedTuple):
+    """What is executed: opcodes and decoded operands, and the memories of each core that they address."""
+
+    opcodes: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    memories: tuple[Memory, ...]
+
+
 class Machine:
     """A chip with a program loaded: decoded once, memories allocated and constants placed once."""
 
@@ -63,16 +75,18 @@ class Machine:
             )
         check_rules(program.words)
         self.program = program
-        self._opcodes = (program.words[:, 0] & np.uint64(0xFF)).astype(np.int64)
-        self._wide = is_wide(self._opcodes)
-        self._rows = program.rows
+        opcodes = program.opcodes
+        self._wide = is_wide(opcodes)
         self._streams: dict[int, Callable[[], None]] = {}
-        self._cores = decode_cores(program.words)
+        self._cores = program.cores
         self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
         self._memories = memory.allocate(program, chip)
-        check_bounds(program, self._rows, self._memories[0])
-        check_dataflows(program, self._opcodes, self._rows, chip)
+        check_bounds(program, program.rows, self._memories[0])
+        check_dataflows(program, opcodes, program.rows, chip)
         check_cores(program, self._cores, chip)
+        self._plain = Code(opcodes, program.rows, self._memories)
+        memories, shift = memory.reaching(self._memories, chip)
+        self._direct = Code(*direct(program, opcodes, self._cores, chip, shift), memories)
 
     def run(
         self,
@@ -89,6 +103,7 @@ class Machine:
         dram = self._memories[0].dram
         memory.clear(self._memories, self.program.constants.size)
         write_inputs(dram, self.program.inputs, inputs)
+        self._code = self._direct if literal is None and recorder is None else self._plain  # those two look at buffers
         kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
         integers = {port.name: read_port(dram, port) for port in ports}
@@ -105,7 +120,7 @@ class Machine:
                 on_chip, dram = self._memories[0].act, self._memories[0].dram  # maps are held by the first core
                 held = on_chip if region.port.space == "act" else dram
                 kept.add(region.name, read_port(held, region.port))
-        self._advance(at, len(self._rows), literal, recorder)
+        self._advance(at, len(self._code.rows), literal, recorder)
         return kept
 
     def _advance(self, at: int, last: int, literal: Literal | None, recorder: Recorder | None) -> int:
@@ -115,10 +130,11 @@ class Machine:
         for stop in sorted(macs | seen):
             at = self._interpret(at, stop)
             own = self._memories[self._cores[stop]]
+            opcode, row = int(self._code.opcodes[stop]), self._code.rows[stop]
             if recorder and stop in seen:
-                recorder.see(int(self._opcodes[stop]), self._rows[stop], own, stop)
+                recorder.see(opcode, row, own, stop)
             if literal and stop in macs:
-                literal.execute(int(self._opcodes[stop]), self._rows[stop], own, stop)
+                literal.execute(opcode, row, own, stop)
                 at += 1
         return self._interpret(at, last)
 
@@ -130,26 +146,31 @@ class Machine:
 
     def _interpret_core(self, at: int, last: int) -> int:
         """Execute instructions of one core by their definitions' kernels; return the index of the next."""
-        reals = self._rows.view(np.float32)
+        opcodes, rows, memories = self._code
+        reals = rows.view(np.float32)
         while at < last:
-            own = self._memories[self._cores[at]]
-            why, at = execute_rows(self._opcodes, self._rows, reals, own, at, last, self._wide)
+            why, at = execute_rows(opcodes, rows, reals, memories[self._cores[at]], at, last, self._wide)
             if why not in (HOST, STREAM):
                 return at
             self._call(at, why == STREAM)
             at += 1
+            while at < last and opcodes[at] == STREAM_OPCODE:  # often several in turn
+                self._call(at, True)
+                at += 1
         return at
 
     def _call(self, at: int, streams: bool) -> None:
         """Run the stream or the host operator that an instruction names."""
-        index, program = int(self._rows[at, 0]), self.program
+        index, program = int(self._code.rows[at, 0]), self.program
+        if streams and index in self._streams:
+            self._streams[index]()
+            return
         known = len(program.streams) if streams else len(program.hosts)
         if index >= known:
             kind = "streams" if streams else "host operators"
             raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
         if streams:
-            if index not in self._streams:
-                self._streams[index] = prepared(self._memories[0].dram, program.streams[index])
+            self._streams[index] = prepared(self._memories[0].dram, program.streams[index])
             self._streams[index]()
         else:
             run_host(self._memories[0].dram, program.hosts[index])

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.isa import Queue
 from accelc.program import Program
-from accelc.sim.counters import rows_of_layers
 from accelc.sim.jit import entry, kernel
 from accelc.sim.timing import Timeline
 
@@ -44,7 +43,7 @@ MAC_QUEUE, VECTOR_QUEUE, HOST_QUEUE = int(Queue.MAC), int(Queue.VECTOR), int(Que
 
 
 def stalls(program: Program, chip: Chip, timeline: Timeline) -> Ints:
-    """Return [layers, CAUSES] cycles; they sum to `timeline.cycles` (see `rows_of_layers` for what has no layer)."""
+    """Return [layers, CAUSES] cycles, which sum to `timeline.cycles`; layers as `Program.layer_rows` has them."""
     return mean(stalls_of_cores(program, chip, timeline))
 
 
@@ -59,7 +58,7 @@ def stalls_of_cores(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     out = np.zeros((chip.cores, max(len(program.layers), 1), len(CAUSES)), np.int64)
     if len(timeline.start):
         columns = [timeline.queue, timeline.start, timeline.end, timeline.ready, timeline.blocker, timeline.stolen]
-        columns += [rows_of_layers(program), timeline.core]
+        columns += [program.layer_rows, timeline.core]
         table = np.column_stack([*columns, timeline.parts]).astype(np.int64, order="C")
         for core in range(chip.cores):
             _charge_all(table, core, chip.timing.dma_issue_cycles, out[core])

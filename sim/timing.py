@@ -32,7 +32,6 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, by_name
-from accelc.isa.encoding import decode_cores, decode_queues, decode_waits
 from accelc.program import Program
 from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_cores, check_dataflows
@@ -111,58 +110,71 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
 
     `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
     """
-    words = program.words
-    queue, core = decode_queues(words), decode_cores(words)
-    opcodes = (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
+    opcodes, rows, core = program.opcodes, program.rows, program.cores
     if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
         raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
-    rows = program.rows
     check_dataflows(program, opcodes, rows, chip)
     check_cores(program, core, chip)
-    parts = np.zeros((len(words), 3), np.int64)
+    parts = np.zeros((len(opcodes), 3), np.int64)
     clauses.cycles(opcodes, rows, chip.timing, parts)
     if measured is not None:
         parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
-    table = np.zeros((len(words), WIDTH), np.int64)
-    table[:, DURATION] = parts.sum(axis=1) + _host_cycles(program, chip, opcodes, rows)
-    units = units_of(queue, core, chip.cores)
-    table[:, NEED : NEED + QUEUES] = needs(decode_waits(words), units, core, chip.cores)
-    table[:, FENCE] = fences(opcodes)
+    units = units_of(program.queues, core, chip.cores)
     touched = touched_ranges(opcodes, rows)
     check_ranges(opcodes, touched, program, chip)
-    table[:, HELD : HELD + 3] = _held(touched, chip)
-    table[:, MOVE : MOVE + dma.MOVE_FIELDS] = moves(opcodes, rows, touched, chip)
-    table[:, [START, END, READY, BLOCKER]] = -1
+    table = np.empty((len(opcodes), WIDTH), np.int64)
+    found = needs(program.waits, units, core, chip.cores), fences(opcodes), _held(touched, chip)
+    _tabulate(parts, _host_cycles(program, chip, opcodes, rows), *found, moves(opcodes, rows, touched, chip), table)
     state = _state(chip, table, units)
     _run(state, table)
     if (table[:, END] < 0).any():
-        raise MachineError(explain(words, chip.cores, table[:, END] >= 0, int(state[NOW])))
-    return _timeline(table, (queue, core), parts, chip)
+        raise MachineError(explain(program.words, chip.cores, table[:, END] >= 0, int(state[NOW])))
+    return _timeline(table, (program.queues, core), parts, chip)
+
+
+@entry
+def _tabulate(parts: Ints, host: Ints, needed: Ints, fence: Ints, held: Ints, move: Ints, table: Ints) -> None:
+    """Write everything given of the table's instructions, and that nothing has come out yet."""
+    for i in range(len(table)):
+        table[i, DURATION] = parts[i, 0] + parts[i, 1] + parts[i, 2] + host[i]
+        for k in range(QUEUES):
+            table[i, NEED + k] = needed[i, k]
+        table[i, FENCE] = fence[i]
+        for k in range(3):
+            table[i, HELD + k] = held[i, k]
+        for k in range(dma.MOVE_FIELDS):
+            table[i, MOVE + k] = move[i, k]
+        for k in range(4):
+            table[i, START + k] = -1
+        for k in range(START + 4, WIDTH):
+            table[i, k] = 0
 
 
 def _timeline(table: Ints, place: tuple[Ints, Ints], parts: Ints, chip: Chip) -> Timeline:
-    column = {name: np.ascontiguousarray(table[:, k]) for name, k in _RESULTS.items()}
+    columns = np.empty((len(_RESULTS) + 1, len(table)), np.int64)
+    _split(table, columns)
     return Timeline(
-        cycles=int(table[:, END].max(initial=0)),
+        cycles=int(columns[END - START].max(initial=0)),
         queue=place[0],
         core=place[1],
         parts=parts,
-        requested_bytes=table[:, MOVE + dma.MOVE_FIELDS - 1].copy(),
-        dram_bytes=table[:, BURSTS] * chip.timing.dram_burst_bytes,
-        **column,
+        requested_bytes=columns[-1],
+        dram_bytes=columns[BURSTS - START] * chip.timing.dram_burst_bytes,
+        **dict(zip(_RESULTS, columns, strict=False)),
     )
 
 
-_RESULTS = {
-    "start": START,
-    "end": END,
-    "ready": READY,
-    "blocker": BLOCKER,
-    "stolen": CYCLES_STOLEN,
-    "bursts": BURSTS,
-    "row_hits": ROW_HITS,
-    "activates": ACTIVATES,
-}
+# In the order of the table's columns from START on.
+_RESULTS = ("start", "end", "ready", "blocker", "stolen", "bursts", "row_hits", "activates")
+
+
+@entry
+def _split(table: Ints, columns: Ints) -> None:
+    """Write what came out of each instruction, and the bytes it asked for, into rows of their own."""
+    for i in range(len(table)):
+        for k in range(START, WIDTH):
+            columns[k - START, i] = table[i, k]
+        columns[WIDTH - START, i] = table[i, MOVE + dma.MOVE_FIELDS - 1]
 
 
 def _host_cycles(program: Program, chip: Chip, opcodes: Ints, rows: Ints) -> Ints:
@@ -202,8 +214,9 @@ def _find_needs(waits: Ints, units: Ints, core: Ints, cores: int, found: Ints) -
 
 
 def touched_ranges(opcodes: Ints, rows: Ints) -> Ints:
-    """Return [count, MAX_TOUCHED, 4] ranges (space, first, end, is_write); space is -1 where there is none."""
-    touched = np.full((len(opcodes), clauses.MAX_TOUCHED, 4), -1, np.int64)
+    """Return [count, MAX_TOUCHED, 4] ranges (space, first, end, is_write); of none only space is set, to -1."""
+    touched = np.empty((len(opcodes), clauses.MAX_TOUCHED, 4), np.int64)
+    touched[:, :, 0] = -1
     clauses.touches(opcodes, rows, touched)
     return touched
 
@@ -265,12 +278,16 @@ def _state(chip: Chip, table: Ints, units: Ints) -> Ints:
     state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
     dram.set_up(state, c)
     dma.set_up(state, chip)
-    table[:, NEXT] = -1
-    for unit in range(unit_count(c.cores)):
-        members = np.flatnonzero(units == unit)
-        table[members[:-1], NEXT] = members[1:]
-        state[HEAD + unit] = members[0] if len(members) else -1
+    state[HEAD : HEAD + unit_count(c.cores)] = -1
+    _link(units, state, table)
     return state
+
+
+@entry
+def _link(units: Ints, state: Ints, table: Ints) -> None:
+    for i in range(len(units) - 1, -1, -1):
+        table[i, NEXT] = state[HEAD + units[i]]
+        state[HEAD + units[i]] = i
 
 
 @entry

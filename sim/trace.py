@@ -18,7 +18,6 @@ from accelc.chip import Chip
 from accelc.files import write_pieces
 from accelc.isa import TABLE, Queue, Word, decode
 from accelc.program import Program
-from accelc.sim.counters import rows_of_layers
 from accelc.sim.timing import Timeline
 from accelc.sim.units import unit_name, units_of
 
@@ -78,7 +77,7 @@ class _Names:
 
     def __init__(self, program: Program) -> None:
         self._layers = [layer.name for layer in program.layers] or [program.name]
-        self._layer_of = rows_of_layers(program)
+        self._layer_of = program.layer_rows
         self._opcodes = program.words[:, 0] & np.uint64(0xFF)
 
     def __getitem__(self, index: int) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError
-from accelc.isa import TABLE, Instruction, Queue, Space
+from accelc.isa import TABLE, Queue, Space
 from accelc.sim import dma
-from accelc.sim.jit import entry, kernel
+from accelc.sim.jit import entry, step
 
 Ints = npt.NDArray[np.int64]
 
@@ -30,11 +32,13 @@ def _places(opcodes: Ints) -> Ints:
     places = np.full((256, 6), ABSENT, np.int64)
     for opcode in np.flatnonzero(np.bincount(opcodes)).tolist():
         if TABLE[opcode].queue in (Queue.LOAD, Queue.STORE):
-            places[opcode] = _columns(TABLE[opcode])
+            places[opcode] = _columns(opcode)
     return places
 
 
-def _columns(made: Instruction) -> list[int]:
+@cache
+def _columns(opcode: int) -> list[int]:
+    made = TABLE[opcode]
     column = {f.name: j for j, f in enumerate(made.fields)}
     origins = [f.name for f in made.fields if f.operand.space is Space.DRAM]
     if len(origins) != 1 or "bytes" not in column:
@@ -46,36 +50,36 @@ def _columns(made: Instruction) -> list[int]:
 @entry
 def _write(opcodes: Ints, rows: Ints, touched: Ints, places: Ints, unified: bool, out: Ints) -> None:
     for i in range(len(opcodes)):
-        place = places[opcodes[i]]
-        if place[ORIGIN] == ABSENT:
+        opcode = opcodes[i]
+        if places[opcode, ORIGIN] == ABSENT:
             continue
         for k in range(6):
-            if place[k] != ABSENT:
-                out[i, k] = rows[i, place[k]]
+            if places[opcode, k] != ABSENT:
+                out[i, k] = rows[i, places[opcode, k]]
             elif k in (ROWS, COLS):
                 out[i, k] = 1
-        _merge(out[i])
-        _place_on_chip(touched[i], unified, out[i])
+        _merge(out, i)
+        _place_on_chip(touched, i, unified, out)
 
 
-@kernel
-def _merge(run: Ints) -> None:
+@step
+def _merge(runs: Ints, i: int) -> None:
     """Merge pixels that follow each other without a gap, then rows."""
     for count, stride in ((COLS, COL), (ROWS, ROW)):
-        if run[count] != 1 and run[stride] != run[BYTES]:
+        if runs[i, count] != 1 and runs[i, stride] != runs[i, BYTES]:
             return
-        run[BYTES] *= run[count]
-        run[count] = 1
+        runs[i, BYTES] *= runs[i, count]
+        runs[i, count] = 1
 
 
-@kernel
-def _place_on_chip(touched: Ints, unified: bool, out: Ints) -> None:
+@step
+def _place_on_chip(touched: Ints, i: int, unified: bool, out: Ints) -> None:
     """Write first byte, length and buffer of the one on-chip range of a transfer, and the bytes it moves."""
     k = 0
-    while k + 1 < len(touched) and touched[k, 0] <= DRAM:
+    while k + 1 < touched.shape[1] and touched[i, k, 0] <= DRAM:
         k += 1
-    space = touched[k, 0]
-    out[6] = touched[k, 1]
-    out[7] = touched[k, 2] - touched[k, 1]
-    out[8] = 0 if unified and space == WGT else space - 1
-    out[9] = out[ROWS] * out[COLS] * out[BYTES]
+    space = touched[i, k, 0]
+    out[i, 6] = touched[i, k, 1]
+    out[i, 7] = touched[i, k, 2] - touched[i, k, 1]
+    out[i, 8] = 0 if unified and space == WGT else space - 1
+    out[i, 9] = out[i, ROWS] * out[i, COLS] * out[i, BYTES]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accelc.chip import Chip
-from accelc.energy.model import buffer_pj_per_byte, dram_entry, prices_of, psum_bits, register_pj_per_bit
+from accelc.energy.model import Prices, buffer_pj_per_byte, dram_entry, prices_of, psum_bits, register_pj_per_bit
 from accelc.energy.table import Entry, Table, load_table
 from accelc.isa import events as ev
 
@@ -23,8 +23,13 @@ class Rates:
 
 
 def rates_of(chip: Chip) -> Rates:
-    """Return a chip's rates: as energy is linear in the counts, one event gives each."""
-    events, prices = len(ev.NAMES), prices_of(chip)
+    """Return a chip's rates; raise ChipError for a bad table."""
+    return rates_by(prices_of(chip))
+
+
+def rates_by(prices: Prices) -> Rates:
+    """Return the rates of a chip by its prices: as energy is linear in the counts, one event gives each."""
+    chip, events = prices.chip, len(ev.NAMES)
     none = np.zeros(events, np.int64)
     each = prices.energies(np.eye(events, dtype=np.int64), none, none.astype(np.float64))
     pj = {name: _picojoules(joules) for name, joules in zip(ev.NAMES, each, strict=True)}

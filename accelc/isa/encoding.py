@@ -125,7 +125,12 @@ def decode_queues(words: Words) -> npt.NDArray[np.int64]:
     queue_of = np.zeros(256, np.int64)
     for opcode, made in TABLE.items():
         queue_of[opcode] = made.queue
-    return queue_of[(words[:, 0] & np.uint64(0xFF)).astype(np.int64)]
+    return queue_of[decode_opcodes(words)]
+
+
+def decode_opcodes(words: Words) -> npt.NDArray[np.int64]:
+    """Return the opcode of each word."""
+    return (words[:, 0] & np.uint64(0xFF)).astype(np.int64)
 
 
 def decode_cores(words: Words) -> npt.NDArray[np.int64]:

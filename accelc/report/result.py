@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -182,7 +182,7 @@ class Result:
     dram_read_bytes: int
     dram_write_bytes: int
     energy_by_component: Mapping[str, float]
-    layers: tuple[LayerResult, ...]
+    layers: Sequence[LayerResult]
     host_ops: tuple[HostOp, ...] = ()
     check: Check = field(default_factory=lambda: Check("none"))
     accuracy: Accuracy | None = None

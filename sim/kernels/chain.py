@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from accelc.program import Operand, StreamCall
 from accelc.sim.jit import entry, kernel
-from accelc.sim.kernels.ir import power_of_two, rint
+from accelc.sim.kernels.ir import power_of_two, rint, select
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -222,8 +222,8 @@ def _apply(code: int, a: Floats, b: Floats, out: Floats, count: int) -> None:  #
 @kernel
 def _exp64(x: float) -> float:
     """Return `isa.real.exp64` of one number; 2**n is multiplied in two halves, of which only the last rounds."""
-    held = x if x > -800.0 else -800.0
-    held = held if held < 800.0 else 800.0
+    held = select(x > -800.0, x, -800.0)
+    held = select(held < 800.0, held, 800.0)
     n = np.floor(held * 1.4426950408889634 + 0.5)
     g = held - n * 0.6931471805599453
     result = 1.0
@@ -231,7 +231,7 @@ def _exp64(x: float) -> float:
         result = result * g / float(k) + 1.0
     whole = np.int64(n)
     half = whole >> 1
-    return result * power_of_two(half) * power_of_two(whole - half) if x == x else x
+    return select(x == x, result * power_of_two(half) * power_of_two(whole - half), x)  # type: ignore[no-any-return]
 
 
 @kernel
@@ -241,4 +241,4 @@ def _tanh64(x: float) -> float:
     z = x * x
     far = 1.0 - 2.0 / (_exp64(2.0 * a) + 1.0)
     near = x - x * z * (1 / 3 - z * (2 / 15))
-    return near if a < 0.01 else (-far if x < 0 else far)
+    return select(a < 0.01, near, select(x < 0, -far, far))  # type: ignore[no-any-return]

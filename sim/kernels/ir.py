@@ -143,6 +143,16 @@ def power_of_two(_typing: Any, _exponent: Any) -> Any:
 
 
 @emitted
+def select(_typing: Any, _first: Any, _a: Any, _b: Any) -> Any:
+    """Return float64 a where `first` holds, else b: both are computed, so that loops stay free of branches."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        return bd.select(args[0], args[1], args[2])
+
+    return types.float64(types.boolean, types.float64, types.float64), codegen
+
+
+@emitted
 def copy_byte(_typing: Any, _to: Any, _source: Any) -> Any:
     """Copy one byte between integer addresses."""
 

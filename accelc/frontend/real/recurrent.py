@@ -274,12 +274,13 @@ def _finish(
     """Give the results their names: all hidden states, the last one, an LSTM's last memory."""
     layout = bool(node.get("layout", 0))
     if node.output(0):
-        parts = [s.reshape(run[0][t], (1, 1, batch, hidden)) for t in range(steps) for run in runs]
-        whole = s.reshape(s.concat(parts, 0), (steps, len(runs), batch, hidden))
+        # Joined as matrices: with steps and directions as axes, each hidden value would be a pixel of one channel.
+        rows = s.concat([run[0][t] for t in range(steps) for run in runs], 0)
+        whole = s.reshape(rows, (steps, len(runs), batch, hidden))
         s.finish(s.transpose(whole, (2, 0, 1, 3)) if layout else whole)
     for k in range(len(runs[0][1])):
         if node.output(1 + k):
-            last = s.concat([s.reshape(run[1][k], (1, batch, hidden)) for run in runs], 0)
+            last = s.reshape(s.concat([run[1][k] for run in runs], 0), (len(runs), batch, hidden))
             s.finish(s.transpose(last, (1, 0, 2)) if layout else last, 1 + k)
 
 
