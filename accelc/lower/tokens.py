@@ -16,8 +16,8 @@ DRAM_BITS = 40  # of a DRAM address
 ACTIVATIONS = 1 << 38
 
 
-# An access is filed under every block of 128 KiB of DRAM, or of 8 KiB (or as many words) on chip, that it touches.
-DRAM_BLOCK_BITS, CHIP_BLOCK_BITS = 17, 13
+# An access is filed under every block of 128 KiB of DRAM, or of 16 KiB (or as many words) on chip, that it touches.
+DRAM_BLOCK_BITS, CHIP_BLOCK_BITS = 17, 14
 FAR = 1 << 12  # blocks; what is longer is filed under one block of its own
 EVERYWHERE = -1
 
@@ -30,31 +30,32 @@ MOST_SYNCS = (1 << wait_bits(Queue.SYNC)) - 1
 
 
 class _Block:
-    """Accesses to one block: for reads and for writes, for each queue, the last count by range, oldest first.
+    """Accesses to one block: of reads and of writes, by the queue, the last count by range, oldest first.
 
     A queue runs in order: the newest access that overlaps stands for all older ones of its queue.
     """
 
-    def __init__(self, queues: int) -> None:
-        self.reads: list[dict[_Range, int]] = [{} for _ in range(queues)]
-        self.writes: list[dict[_Range, int]] = [{} for _ in range(queues)]
+    def __init__(self) -> None:
+        self.reads: dict[int, dict[_Range, int]] = {}
+        self.writes: dict[int, dict[_Range, int]] = {}
 
     def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
         """Raise `waits` to the newest access of each queue that a range must wait for."""
         for queues in (self.writes, self.reads) if write else (self.writes,):
-            for queue, accesses in enumerate(queues):
+            for queue, accesses in queues.items():
                 for (first, end), count in reversed(accesses.items()):
                     if first < high and low < end:
-                        waits[queue] = max(waits[queue], count)
+                        if count > waits[queue]:
+                            waits[queue] = count
                         break
 
     def record(self, low: int, high: int, write: bool, queue: int, count: int) -> None:
         """File an access; what a write covers is forgotten, as that write has waited for it."""
         if write:
-            for accesses in (*self.reads, *self.writes):
+            for accesses in (*self.reads.values(), *self.writes.values()):
                 for old in [r for r in accesses if low <= r[0] and r[1] <= high]:
                     del accesses[old]
-        accesses = (self.writes if write else self.reads)[queue]
+        accesses = (self.writes if write else self.reads).setdefault(queue, {})
         accesses.pop((low, high), None)
         accesses[low, high] = count
 
@@ -62,9 +63,9 @@ class _Block:
 class _Ledger:
     """The accesses of one memory space that others may still have to wait for."""
 
-    def __init__(self, queues: int, block_bits: int) -> None:
+    def __init__(self, block_bits: int) -> None:
         self._bits = block_bits
-        self._blocks: dict[int, _Block] = defaultdict(lambda: _Block(queues))
+        self._blocks: dict[int, _Block] = defaultdict(_Block)
 
     def newest(self, low: int, high: int, write: bool, waits: list[int]) -> None:
         """Raise `waits` to the newest access of each queue that a range must wait for."""
@@ -108,8 +109,7 @@ class TokenTracker:
         waits = [0] * len(self.counts)
         for space, low, high, write in rows:
             if space not in self._ledgers:
-                bits = DRAM_BLOCK_BITS if space == Space.DRAM else CHIP_BLOCK_BITS
-                self._ledgers[space] = _Ledger(len(self.counts), bits)
+                self._ledgers[space] = _Ledger(DRAM_BLOCK_BITS if space == Space.DRAM else CHIP_BLOCK_BITS)
             self._ledgers[space].newest(low, high, write, waits)
         queue = self._number(made.queue, core)
         waits[queue] = 0
