@@ -169,6 +169,11 @@ class _Run:
         ]
         self.bands = [name for name in dict.fromkeys(self.out) if self._is_inner(name)]
         self.floor = min(cascades.kept.floors[first : last + 1])
+        self.links = [
+            Link(plan.geometry, tuple(r for r, read in enumerate(self.read) if self.out[k] in read))
+            for k, plan in enumerate(self.plans)
+            if plan.geometry is not None
+        ]
 
     def _is_inner(self, name: str) -> bool:
         """Return whether a map is made and read within the run alone, and may lie in bands."""
@@ -197,17 +202,20 @@ class _Run:
 
     def cut(self, count: int) -> Cascade | None:
         """Return the run in `count` stripes, None if it is not possible."""
-        links = [
-            Link(plan.geometry, tuple(r for r, read in enumerate(self.read) if self.out[k] in read))
-            for k, plan in enumerate(self.plans)
-            if plan.geometry is not None
-        ]
+        if self._least_bytes(count) >= self.floor:
+            return None
+        links = self.links
         ends = ends_of(links, count) if count <= min(link.geometry.out[0] for link in links) else None
         if ends is None or not all(_reads_cells(link.geometry, each) for link, each in zip(links, ends, strict=True)):
             return None
         found = {name: bands_of(links, ends, self.out.index(name)) for name in self.bands}
         bands = {name: each for name, each in found.items() if each is not None}
         return self._planned(ends, bands) if len(bands) == len(found) else None
+
+    def _least_bytes(self, count: int) -> int:
+        """Return what all bands take at the least: some stripe makes an equal share of a map's rows, or more."""
+        heights = {name: self.links[self.out.index(name)].geometry.out[0] for name in self.bands}
+        return sum(-(-height // count) * self.of.holding.frames[name].row for name, height in heights.items())
 
     def _planned(self, ends: Sequence[Sequence[int]], bands: Mapping[str, list[Band]]) -> Cascade | None:
         frames = {name: _frame(self.of.holding.frames[name], each) for name, each in bands.items()}
