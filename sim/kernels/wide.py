@@ -6,10 +6,8 @@ import numpy as np
 
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.dot16 import STRIP, dot16
-from accelc.sim.kernels.ir import address
-
-BLOCK = 16
+from accelc.sim.kernels.dot16 import BLOCKS, STRIP, dot16
+from accelc.sim.kernels.ir import LANES, address
 
 
 @kernel
@@ -18,7 +16,7 @@ def conv16(  # dataflow is a matter of time alone
     tap_row: int, tap_col: int, wgt: int, acc: int, acc_col: int, n: int, accumulate: int, dataflow: int, groups: int,  # noqa: ARG001
     act_group: int,
 ) -> None:
-    """Tile of a convolution: a block of 16 channels stays in the cache while strips of pixels stream past."""
+    """Tile of a convolution: two blocks of 16 channels stay in the cache while strips of pixels stream past."""
     if act_row == cols * act_col:  # lines follow each other: one long line
         cols *= rows
         rows = 1
@@ -29,20 +27,20 @@ def conv16(  # dataflow is a matter of time alone
     if tap_col == 2 * depth:  # taps follow each other: one deep tap
         depth *= taps_x
         taps_x = 1
-    block = 2 * taps_y * taps_x * depth * BLOCK
+    block = 2 * taps_y * taps_x * depth * LANES
     to = address(m.acc) + 4 * acc
     pixels = address(m.act) + act
     weights = address(m.wgt) + wgt
     for g in range(groups):
-        for j in range(n // BLOCK):
+        for j in range(0, n // LANES, BLOCKS):
             for y in range(rows):
                 for x in range(0, cols, STRIP):
                     dot16(
-                        min(STRIP, cols - x),
-                        to + 4 * ((y * cols + x) * acc_col + 2 * (g * n + BLOCK * j)), 4 * acc_col,
+                        min(BLOCKS, n // LANES - j), min(STRIP, cols - x),
+                        to + 4 * ((y * cols + x) * acc_col + 2 * (g * n + LANES * j)), 4 * acc_col,
                         pixels + y * act_row + x * act_col + g * act_group, act_col,
                         taps_y, taps_x, tap_row, tap_col, depth // 2,
-                        weights + (g * (n // BLOCK) + j) * block, accumulate,
+                        weights + (g * (n // LANES) + j) * block, block, accumulate,
                     )  # fmt: skip
 
 

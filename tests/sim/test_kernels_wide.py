@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,32 @@ def test_conv16() -> None:
         }  # fmt: skip
 
     hold("conv16", draw, 48)
+
+
+@pytest.mark.parametrize("depth", [2, 254, 256, 258, 512, 514, 1030])
+@pytest.mark.parametrize("taps", [1, 3])
+def test_conv16_sums_of_extremes_are_exact(depth: int, taps: int) -> None:
+    """However deep, and whatever byte of an activation is full: the sums are those of 64-bit integers."""
+    rng = np.random.default_rng(depth)
+    conv16 = by_name("conv16")
+    kernel = _entry(conv16)
+    for value, weight in itertools.product((-32768, -32513, -256, -1, 255, 32512, 32767), (-32768, -1, 32767)):
+        act = np.full((1, 5, taps * depth), value, np.int16)
+        act[0, 3] = rng.choice([-32768, 255, 32767], taps * depth)
+        w = np.full((48, taps * depth), weight, np.int16)
+        w[17] = rng.choice([-32768, 32767], taps * depth)
+        packed = np.ascontiguousarray(w.reshape(3, 16, taps * depth // 2, 2).transpose(0, 2, 1, 3))
+        before = rng.integers(-(1 << 40), 1 << 40, 5 * 48)
+        bytes_of = act.reshape(-1).view(np.uint8), packed.reshape(-1).view(np.int8)
+        m = Memory(np.zeros(8, np.uint8), *bytes_of, before.copy().view(np.int32))
+        operands = {"rows": 1, "cols": 5, "taps_y": 1, "taps_x": taps, "depth": depth, "tap_col": 2 * depth}
+        operands |= {"act_row": 10 * taps * depth, "act_col": 2 * taps * depth, "acc_col": 96, "n": 48}
+        operands |= {"accumulate": 1, "groups": 1}
+        values = {f.name: operands.get(f.name, 0) for f in conv16.fields}
+        make(conv16, None, **values)
+        kernel(m, *values.values())
+        want = before.reshape(5, 48) + act[0].astype(np.int64) @ w.T.astype(np.int64)
+        np.testing.assert_array_equal(m.acc.view(np.int64).reshape(5, 48), want, err_msg=f"{value} {weight}")
 
 
 def test_depthwise16() -> None:
