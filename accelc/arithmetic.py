@@ -143,7 +143,7 @@ def centered_weights(weights: Tensor) -> npt.NDArray[np.int16]:
     return np.asarray(centered)
 
 
-def folded_bias(weights: npt.NDArray[np.int16], bias: Array | None, zero: int) -> Ints:
+def folded_bias(weights: npt.NDArray[np.signedinteger[Any]], bias: Array | None, zero: int) -> Ints:
     """Return bias - zero * sum(w) per output channel, wrapped to int32: sum (x - zero) * w + bias = sum x * w + folded.
 
     `weights` are centered; `zero` is the zero point of x as the array sees it; padding must then contribute x = zero.

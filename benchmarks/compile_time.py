@@ -71,8 +71,8 @@ def _lines(rows: list[Row], chip: str) -> Iterator[str]:
         f"# Time to compile, on `{chip}`", "",
         "Written by `python -m benchmarks.compile_time`: the CPU seconds of `accelc compile`, the whole process from",
         "the start of Python to the file on disk, random weights drawn and the network quantized. *cold*: no mapping",
-        "was found before; *warm*: with what the cold run left on disk. All convolutional networks of the zoo at full",
-        "size, batch 1, but for the R-CNN family and `sds`.", "",
+        "was found before; *warm*: with what the cold run left on disk. Networks are the zoo's convolutional ones at",
+        "full size, batch 1, but for the R-CNN family and `sds`.", "",
         f"{len(rows)} networks take {cold:.0f} s cold and {warm:.0f} s warm: on two cores {cold / 2:.0f} and"
         f" {warm / 2:.0f} s.", "", *(f"* {key}: {facts[key]}" for key in ("cpu", "versions")), "",
         "| network | cold s | warm s |", "|---|---:|---:|",

@@ -14,7 +14,7 @@ from accelc.schedule.tiling import Block
 from accelc.schedule.views import View, round_up
 
 Bytes = npt.NDArray[np.int8]
-Wide = npt.NDArray[np.int16]
+Wide = npt.NDArray[np.signedinteger[Any]]  # int8 or int16
 _STORED = {1: "<i1", 2: "<i2"}  # weights by their bytes
 
 
@@ -39,7 +39,7 @@ class Weights:
     """A layer's weights less zero points, [group, output, kernel row, kernel column, input] of packed groups."""
 
     def __init__(self, graph: Graph, layer: Layer, g: Geometry, view: View) -> None:
-        centered = centered_weights(graph.tensors[layer.inputs[1]])
+        centered = _centered(graph.tensors[layer.inputs[1]])
         if centered.ndim == 2:
             centered = centered[:, :, None, None]
         source = graph.tensors[layer.inputs[0]]
@@ -53,12 +53,12 @@ class Weights:
         g = self._geometry
         if g.depthwise:
             return w
-        taps_last = np.ascontiguousarray(w.transpose(0, 2, 3, 1))
+        taps_last = w.transpose(0, 2, 3, 1)
         if g.taps == 1 and taps_last.shape[1] * taps_last.shape[2] > 1:  # the whole map read as one vector
-            spread = np.zeros((*taps_last.shape[:3], view.pitch // view.element_bytes), np.int16)
+            spread = np.zeros((*taps_last.shape[:3], view.pitch // view.element_bytes), w.dtype)
             spread[..., : taps_last.shape[3]] = taps_last
             taps_last = spread.reshape(len(w), 1, 1, -1)
-        return _join_groups(taps_last, layer.attrs.get("group", 1), g)
+        return _join_groups(np.ascontiguousarray(taps_last), layer.attrs.get("group", 1), g)
 
     def tile(self, block: Block, first: int, depth: int, kernel: tuple[int, int]) -> bytes:
         """Return the packed bytes of a block of outputs over `depth` input channels from `first`, all parts in turn.
@@ -81,6 +81,12 @@ class Weights:
         return self.dense[group : group + 1, start : start + block.count]
 
 
+def _centered(weights: Tensor) -> Wide:
+    """Return weights less their zero points; bytes without any are as they should be, and half as large."""
+    plain = weights.dtype == "int8" and weights.quant is not None and not np.any(weights.quant.zero_point)
+    return weights.data if plain and weights.data is not None else centered_weights(weights)
+
+
 def _bias(weights: Wide, bias: npt.NDArray[Any] | None, source: Tensor) -> npt.NDArray[Any]:
     """Return the integers that start the sums: int32 with the zero point folded in, or int64 for 16-bit operands."""
     if source.dtype != WIDE:
@@ -95,7 +101,7 @@ def _join_groups(w: Wide, group: int, g: Geometry) -> Wide:
     if join == 1:
         return w.reshape(g.groups, outputs // g.groups, rows, cols, inputs)
     each = outputs // group
-    joined = np.zeros((g.groups, join, each, rows, cols, join, inputs), np.int16)
+    joined = np.zeros((g.groups, join, each, rows, cols, join, inputs), w.dtype)
     split = w.reshape(g.groups, join, each, rows, cols, inputs)
     for k in range(join):
         joined[:, k, :, :, :, k] = split[:, k]
@@ -104,6 +110,8 @@ def _join_groups(w: Wide, group: int, g: Geometry) -> Wide:
 
 def _parts(w: Wide, parts: int) -> list[Bytes]:
     """Return `parts` int8 tensors whose sum is w."""
+    if w.dtype == np.int8:
+        return [np.asarray(w, np.int8)]
     found = []
     rest = w
     for _ in range(parts):
