@@ -1,5 +1,10 @@
 """`python -m accelc` is the command line."""
 
-from accelc.cli import main
+import sys
+
+try:
+    from accelc.cli import main
+except KeyboardInterrupt:  # while modules are still being imported
+    sys.exit(130)
 
 main()

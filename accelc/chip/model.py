@@ -24,7 +24,10 @@ from pydantic import (
 from accelc.chip.timing import ORGANIZATIONS, Timing
 from accelc.errors import ChipError
 
-Positive = Annotated[int, Field(ge=1)]
+MOST = 1 << 31  # of a size, and of the cycles of one event: sums of a program's stay within 64 bits
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Latency = Annotated[int, Field(ge=0, le=1_000_000)]
+Rate = Annotated[float, Field(ge=1000, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Dataflow = Literal["ws", "os", "is", "nlr", "rs"]
 Organization = Literal["systolic", "adder_tree", "row_stationary", "neighbor"]
@@ -114,7 +117,7 @@ class Buffer(_Part):
     bytes: Positive = Field(description="capacity in bytes")
     banks: Annotated[int, Field(ge=1, le=60)] = Field(description="equal contiguous ranges with ports of their own")
     ports: Positive = Field(description="units that may use one bank at the same time")
-    width_bytes: Annotated[int, Field(ge=8)] = Field(description="bytes of one access")
+    width_bytes: Annotated[int, Field(ge=8, le=MOST)] = Field(description="bytes of one access")
     local_banks: bool = Field(default=False, description="each bank sits with PEs of its own: a bank's size is priced")
 
     @model_validator(mode="after")
@@ -148,16 +151,18 @@ class VectorUnit(_Part):
     """The vector unit."""
 
     lanes: Annotated[int, Field(ge=1, le=1024)] = Field(description="elements a cycle")
-    latency_cycles: Annotated[int, Field(ge=0)] = Field(description="cycles from the last element in to the last out")
-    function_cycles: Positive = Field(description="cycles that one exponential, logarithm or division takes a lane")
+    latency_cycles: Latency = Field(description="cycles from the last element in to the last out")
+    function_cycles: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        description="cycles that one exponential, logarithm or division takes a lane"
+    )
 
 
 class Dma(_Part):
     """The DMA engines: one for loads, one for stores."""
 
     bytes_per_cycle: Positive = Field(description="width of the on-chip path")
-    issue_cycles: Annotated[int, Field(ge=0)] = Field(description="cycles from issue to the first burst request")
-    outstanding: Positive = Field(description="burst requests in flight per engine")
+    issue_cycles: Latency = Field(description="cycles from issue to the first burst request")
+    outstanding: Annotated[int, Field(ge=1, le=4096)] = Field(description="burst requests in flight per engine")
     compression: Literal["none", "rlc"] = Field(
         default="none", description="code of feature maps in DRAM: rlc, runs of zeros and levels as Eyeriss has them"
     )
@@ -194,8 +199,8 @@ class Dram(_Part):
 class Host(_Part):
     """The processor that runs what the chip cannot, priced by two rates."""
 
-    bytes_per_second: PositiveFloat = Field(description="rate of moving and converting tensors")
-    flops_per_second: PositiveFloat = Field(description="rate of floating-point operations")
+    bytes_per_second: Rate = Field(description="rate of moving and converting tensors")
+    flops_per_second: Rate = Field(description="rate of floating-point operations")
     power_w: PositiveFloat = Field(description="power while busy")
 
 
@@ -221,6 +226,15 @@ class Chip(_Part):
     dma: Dma
     dram: Dram
     host: Host
+
+    @model_validator(mode="after")
+    def _countable(self) -> Chip:
+        for name in ("burst", "activate", "precharge", "access", "refresh_interval", "refresh"):
+            taken = getattr(self.dram, f"{name}_ns")
+            if not taken * self.clock_mhz / 1000 <= MOST:
+                cycles = f"{taken * self.clock_mhz / 1000:g} cycles at clock_mhz={self.clock_mhz}"
+                raise ValueError(f"dram.{name}_ns={taken} is {cycles}; at most {MOST} would work")
+        return self
 
     @model_serializer(mode="wrap")
     def _as_written(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:

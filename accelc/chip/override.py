@@ -25,7 +25,10 @@ def override(chip: Chip, changes: Mapping[str, Any]) -> Chip:
 
 def check_key(chip: Chip, key: str) -> None:
     """Raise ChipError unless the chip has a parameter of that dotted key."""
-    _section(chip, chip.model_dump(mode="json"), key)
+    section, name = _section(chip, chip.model_dump(mode="json"), key)
+    if isinstance(section[name], dict):
+        inside = ", ".join(f"{key}.{part}" for part in sorted(section[name]))
+        raise ChipError(f"chip '{chip.name}': '{key}' is a section; its parameters are {inside}")
 
 
 def label(changes: Mapping[str, Any]) -> str:

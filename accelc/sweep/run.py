@@ -45,6 +45,8 @@ def read_rows(path: Path) -> dict[str, Row]:
     """Return the rows of a sweep's file by key, none if there is no file; a last line cut short is left out."""
     if not path.exists():
         return {}
+    if not path.is_file():
+        raise InputError(f"cannot write '{path}': it is no file that could be read again")
     rows: dict[str, Row] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1], 1):
         try:

@@ -9,12 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import accelc
 from accelc.chip import Chip, load_chip
+from accelc.chip.model import Dataflow
 from accelc.chip.override import check_key, label
+from accelc.compiler import not_in_zoo
 from accelc.errors import ChipError, InputError
+from accelc.models import catalog
+from accelc.schedule.objective import OBJECTIVES
 
 SECTIONS = ("models", "chips", "grid", "points", "options")
 CHOICES: Mapping[str, type] = {
@@ -22,6 +26,11 @@ CHOICES: Mapping[str, type] = {
     "calibration": str, "residency": bool, "allow_host": bool,
 }  # fmt: skip
 """The options of a compilation that a sweep may vary, and their types."""
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "dataflow": ("auto", *get_args(Dataflow)), "objective": tuple(OBJECTIVES), "precision": ("int8", "float32"),
+    "activations": ("uint8", "int8"), "calibration": ("minmax", "percentile", "entropy"),
+}  # fmt: skip
+LEAST: Mapping[str, int] = {"batch": 1, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,9 @@ def _points(given: Mapping[str, Any]) -> Iterator[Point]:
         if key not in SECTIONS:
             raise InputError(f"unknown key '{key}'; there are {', '.join(SECTIONS)}")
     models, chips = _names(given, "models", []), _names(given, "chips", ["edge"])
+    for model in models:
+        if not Path(model).is_file() and model not in catalog():
+            raise InputError(not_in_zoo(model))
     changes = list(_changes(given, [load_chip(chip) for chip in chips]))
     for model, options in product(models, list(_options(given.get("options", {})))):
         for chip, change in product(chips, changes):
@@ -124,5 +136,15 @@ def _options(given: Any) -> Iterator[dict[str, Any]]:
             raise InputError(f"options: unknown key '{key}'; there are {', '.join(CHOICES)}")
         if not lists[key] or not all(type(v) is CHOICES[key] for v in lists[key]):
             raise InputError(f"options: {key}={value!r} must be of type {CHOICES[key].__name__}, or a list of such")
+        for each in lists[key]:
+            _check_option(key, each)
     for values in product(*lists.values()):
         yield dict(zip(lists, values, strict=True))
+
+
+def _check_option(key: str, value: Any) -> None:
+    """Raise InputError for a value that no compilation takes."""
+    if key in WORDS and value not in WORDS[key]:
+        raise InputError(f"options: {key}={value!r} is unknown; known: {', '.join(WORDS[key])}")
+    if key in LEAST and value < LEAST[key]:
+        raise InputError(f"options: {key}={value} must be at least {LEAST[key]}")

@@ -143,6 +143,10 @@ def test_a_chip_against_a_rule_is_a_row_that_says_so(accelc: CommandLine, tmp_pa
         ('models = ["mlp"]\n[options]\nspeed = 1', "options: unknown key 'speed'"),
         ('models = ["mlp"]\n[options]\nbatch = "1"', "options: batch='1' must be of type int"),
         ('models = ["mlp"]\nchips = ["nowhere.toml"]', "chip 'nowhere.toml' is neither a file nor a shipped chip"),
+        ('models = ["mlp"]\n[options]\nobjective = "fast"', "options: objective='fast' is unknown; known: latency"),
+        ('models = ["mlp"]\n[options]\nbatch = 0', "options: batch=0 must be at least 1"),
+        ('models = ["mlp"]\n[options]\nseed = [3, -1]', "options: seed=-1 must be at least 0"),
+        ('models = ["mlp"]\n[grid]\nvector = [1]', "'vector' is a section; its parameters are vector.function_cycles"),
         ('models = ["mpl"]', "'mpl' is neither a file nor a network of the zoo; did you mean mlp?"),
     ],
 )
@@ -151,6 +155,13 @@ def test_a_wrong_file_is_one_message(accelc: CommandLine, tmp_path: Path, text: 
     assert finished.status == 2
     assert message in finished.err
     assert "Traceback" not in finished.err
+    assert not Path("spec.jsonl").exists()
+
+
+def test_a_device_is_not_read_to_its_end_for_rows(accelc: CommandLine, tmp_path: Path) -> None:
+    finished = accelc("sweep", spec(tmp_path), "-o", "/dev/full")
+    assert finished.status == 2
+    assert "cannot write '/dev/full': it is no file that could be read again" in finished.err
 
 
 def test_a_file_of_something_else_is_not_written_to(accelc: CommandLine, tmp_path: Path) -> None:
