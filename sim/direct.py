@@ -9,7 +9,8 @@ executed. Values stay those of the definitions; only the weight buffer's bytes d
 * A read that one piece does not cover (it reaches into two, or into bytes that nobody loaded) is not redirected, and
   the loads that it meets are kept. So are those that an instruction other than a load of weights overwrites: what it
   touches is a range, of which it may leave bytes as they were.
-* In a unified scratchpad every range of act and wgt lies in the one buffer.
+* In a unified scratchpad every range of act and wgt lies in the one buffer; an instruction that writes where it reads
+  weights is not redirected.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _follow(
         column = columns[opcodes[i]]
         if column != ABSENT:
             piece = _common_piece(touched[i], pieces, live)
-            if piece >= 0:
+            if piece >= 0 and not _overwrites_own(touched[i], unified):
                 rows[i, column] += pieces[piece, FROM] - pieces[piece, FIRST] + shift
             else:
                 column = ABSENT
@@ -122,6 +123,18 @@ def _common_piece(ranges: Ints, pieces: Ints, live: int) -> int:
         if covered:
             return p
     return -1
+
+
+@kernel
+def _overwrites_own(ranges: Ints, unified: bool) -> bool:
+    """Say whether an instruction writes where it reads weights: it may read what it has written."""
+    for k in range(len(ranges)):
+        for q in range(len(ranges)):
+            first, end = ranges[k, TOUCHED_FIRST], ranges[k, TOUCHED_END]
+            apart = ranges[q, TOUCHED_END] <= first or end <= ranges[q, TOUCHED_FIRST]
+            if ranges[k, SPACE] == WGT and _is_held(ranges[q], unified) and ranges[q, IS_WRITE] and not apart:
+                return True
+    return False
 
 
 @kernel

@@ -60,8 +60,9 @@ HEAD = RUNNING + MOST_UNITS  # its next instruction to start, or -1
 LAST = HEAD + MOST_UNITS  # the instruction that finished last, or -1
 BEGAN = LAST + MOST_UNITS  # when the running instruction started
 STOLEN = BEGAN + MOST_UNITS  # cycles stolen from it
+AWAITED = STOLEN + MOST_UNITS  # what its next instruction is known to wait for, or -1
 # Per core.
-FULL = STOLEN + MOST_UNITS  # per buffer: bit mask of the banks whose every port a running instruction holds
+FULL = AWAITED + MOST_UNITS  # per buffer: bit mask of the banks whose every port a running instruction holds
 FULL_WIDTH = 4
 HOLD = FULL + FULL_WIDTH * MOST_CORES  # per buffer, for MAC, then (4 further) VECTOR: bit mask of the banks it holds
 HOLD_WIDTH = 8
@@ -388,6 +389,6 @@ def set_up(state: State, chip: Chip) -> None:
         state[BANK_BYTES + k] = buffer.bytes // buffer.banks
         state[PORTS + k] = buffer.ports
         state[STEAL + k] = -(-c.dram_burst_bytes // buffer.width_bytes)
-    state[RUNNING:BEGAN] = -1
+    state[RUNNING:BEGAN] = state[AWAITED:FULL] = -1
     for e in range(2 * c.cores):
         state[ENGINES + e * ENGINE_WIDTH + LAST_PASS] = -state[PATH]

@@ -37,6 +37,7 @@ from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
+    AWAITED,
     BEGAN,
     CORES,
     DONE,
@@ -378,6 +379,8 @@ def _start_all(s: Ints, table: Ints, cores: int) -> None:
 @step
 def _is_ready(s: Ints, table: Ints, u: int, cores: int) -> bool:
     """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
+    if s[AWAITED + u] >= 0 and table[s[AWAITED + u], END] < 0:
+        return False
     i = s[HEAD + u]
     blocker = s[LAST + u]
     ready = table[blocker, END] if blocker >= 0 else 0
@@ -385,7 +388,10 @@ def _is_ready(s: Ints, table: Ints, u: int, cores: int) -> bool:
         j = table[i, NEED + r]
         if j == NOBODY:
             continue
-        if j == NEVER or table[j, END] < 0:
+        if j == NEVER:
+            return False
+        if table[j, END] < 0:
+            s[AWAITED + u] = j
             return False
         if table[j, END] >= ready:
             ready = table[j, END]
@@ -426,6 +432,7 @@ def _start(s: Ints, table: Ints, u: int) -> None:
     s[HEAD + u] = table[i, NEXT]
     s[BEGAN + u] = s[NOW]
     s[STOLEN + u] = 0
+    s[AWAITED + u] = -1
     table[i, START] = s[NOW]
     core, q = u >> 2, u & 3
     if u >= PER_CORE * s[CORES]:
