@@ -35,7 +35,7 @@ def put(values: dict[str, Array], piece: Piece, shape: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True)
 class RowRun:
-    """Layers in a row, and the ranges of rows in which they are worked off; none if each is worked off by itself."""
+    """Layers in a row, and the ranges of rows in which they are worked off together; none for a layer by itself."""
 
     layers: tuple[Layer, ...]
     ranges: tuple[slice, ...] = ()
@@ -49,11 +49,10 @@ def row_runs(graph: Graph, layers: Sequence[Layer], joins: Callable[[Layer], boo
     run: list[Layer] = []
     for layer in layers:
         if run and not (joins(run[0]) and joins(layer) and _follows(graph, run, layer)):
-            yield _run(graph, run)
+            yield from _runs(graph, run)
             run = []
         run.append(layer)
-    if run:
-        yield _run(graph, run)
+    yield from _runs(graph, run)
 
 
 def in_rows(
@@ -96,11 +95,13 @@ def _follows(graph: Graph, run: Sequence[Layer], layer: Layer) -> bool:
     return alike and all(c for n, c in zip((n for n in layer.inputs if n), cut, strict=True) if n in made)
 
 
-def _run(graph: Graph, layers: Sequence[Layer]) -> RowRun:
+def _runs(graph: Graph, layers: Sequence[Layer]) -> Iterator[RowRun]:
+    """Yield layers that go together as one run if they are large, else each alone: what is between may go at once."""
     names = {n for layer in layers for n in (*layer.inputs, *layer.outputs) if n}
     whole = 4 * sum(graph.tensors[n].elements for n in names)
-    if len(layers) == 1 or whole < LARGE_BYTES:
-        return RowRun(tuple(layers))
+    if len(layers) < 2 or whole < LARGE_BYTES:
+        yield from (RowRun((layer,)) for layer in layers)
+        return
     count = graph.tensors[layers[0].outputs[0]].shape[0]
     size = max(1, count * LARGE_BYTES // whole)
-    return RowRun(tuple(layers), tuple(slice(k, min(k + size, count)) for k in range(0, count, size)))
+    yield RowRun(tuple(layers), tuple(slice(k, min(k + size, count)) for k in range(0, count, size)))
