@@ -155,6 +155,11 @@ class Program:
     streams: tuple[StreamCall, ...] = ()
 
     @cached_property
+    def figures(self) -> dict[str, Any]:
+        """Return where runs leave, by a chip's fingerprint, what follows from program and chip alone."""
+        return {}
+
+    @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
         """Return the decoded operands, a row for each instruction (see `isa.encoding.decode_rows`)."""
         return decode_rows(self.words)

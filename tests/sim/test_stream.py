@@ -139,6 +139,24 @@ def _operand(rng: np.random.Generator, address: int, stored: str, shape: tuple[i
     return Operand(address, stored, shape, strides, float(rng.choice([0.02, 1.5])), int(rng.integers(0, 9)))
 
 
+@pytest.mark.parametrize("name", ["exp", "tanh", "sigmoid"])
+def test_curves_are_the_definitions_for_any_number(name: str) -> None:
+    """Random bits, and numbers where curves bend: quick exponentials make no difference to a single bit."""
+    rng, count = np.random.default_rng(7), 1 << 19
+    bits = rng.integers(0, 1 << 32, count // 2, dtype=np.uint32).view(np.float32)
+    small = np.exp(rng.uniform(-9, 4, count // 2)) * rng.choice([-1, 1], count // 2)
+    x, y = (Operand(a, "float32", (count,), (4,)) for a in (0, 4 * count))
+    call = StreamCall("s", "map", {"steps": [(name, 0)]}, (x,), y)
+    fast = np.zeros(8 * count, np.uint8)
+    write_operand(fast, x, np.concatenate([bits, small.astype(np.float32)]))
+    plain = fast.copy()
+    run = chain.compiled(fast, call)
+    assert run is not None
+    run()
+    run_stream(plain, call)
+    np.testing.assert_array_equal(read_operand(fast, y), read_operand(plain, y))
+
+
 def test_chains_that_are_not_compiled_run_in_their_plain_form() -> None:
     """A function of integers, a result over an operand that lies elsewhere, elements with gaps."""
     dram = np.zeros(4096, np.uint8)
