@@ -77,6 +77,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no box-drawing characters
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except (AccelcError, OSError) as error:
@@ -84,6 +85,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)  # on the way out, processes that were started end, and files half written go
 
 
 def _print_lines(lines: Iterable[str]) -> None:

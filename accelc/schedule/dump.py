@@ -110,7 +110,7 @@ def _prediction(schedule: Schedule, plan: StagePlan) -> Iterator[str]:
     assert t is not None
     assert cost is not None
     yield (
-        f"predicted {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), "
+        f"alone {cost.cycles} cycles (mac {cost.mac}, vector {cost.vector}, dma {cost.dma}), "
         f"{cost.dram_bytes} bytes of DRAM"
     )
     tables = Tables(*table_bytes(schedule.graph, plan.stage)).room(t.channels)

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -204,8 +204,16 @@ def test_unreadable_specs_are_refused(tmp_path: Path) -> None:
         read_spec(tmp_path / "missing.toml")
 
 
-def test_an_interrupt_at_the_keyboard_ends_all_processes_in_silence(tmp_path: Path) -> None:
-    """A terminal interrupts the command and its workers alike; what is done stays, no process prints a traceback."""
+@pytest.mark.parametrize(
+    ("send", "number", "status"), [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)], ids=["int", "term"]
+)
+def test_a_signal_ends_all_processes_in_silence(
+    send: Callable[[int, int], None], number: int, status: int, tmp_path: Path
+) -> None:
+    """A terminal interrupts the command and its workers alike, `kill` the command alone; what is done stays.
+
+    No process prints a traceback, and none is left: the end of stderr is read when the last one has closed it.
+    """
     rows = ", ".join(map(str, range(1, 400)))
     path = spec(tmp_path, f'models = ["mlp"]\n[options]\ntiny = true\n[grid]\narray.rows = [{rows}]\n')
     command = [sys.executable, "-m", "accelc", "sweep", str(path), "--jobs", "2"]
@@ -214,8 +222,8 @@ def test_an_interrupt_at_the_keyboard_ends_all_processes_in_silence(tmp_path: Pa
         assert process.stderr is not None
         while not re.match(r"\d+ of 399 points, ", line := process.stderr.readline()):
             assert line, "the sweep ended before it could be interrupted"
-        os.killpg(process.pid, signal.SIGINT)
+        send(process.pid, number)
         rest = process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "Traceback" not in rest
     assert 0 < len(read_rows(path.with_suffix(".jsonl"))) < 399
