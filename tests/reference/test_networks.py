@@ -45,11 +45,18 @@ def test_operator_models_of_onnx_runtime_agree_in_every_bit(
 @pytest.mark.parametrize("activations", ["uint8", "int8"])
 @pytest.mark.parametrize("name", ZOO)
 def test_zoo_networks_quantized_by_onnx_runtime(name: str, activations: str, tmp_path: Path) -> None:
-    """Networks with LRN, which ONNX Runtime leaves in float, and with concats of different scales."""
+    """Networks with LRN, which ONNX Runtime leaves in float, and with concats of different scales.
+
+    Of a maximum that went before a joint, ONNX Runtime's model has the joined parts alone.
+    """
     built = quantized(models.build(name, tiny=True), tmp_path, operators=True, activations=activations)
     graph = imported(built)
     ledger = compare(built, graph, feeds(np.random.default_rng(3), graph))
-    assert {layer.outputs[0] for layer in graph.layers if layer.op != "requantize"} == {r.tensor for r in ledger.layers}
+    joints = [layer for layer in graph.layers if layer.op == "concat"]
+    parts = {name for layer in joints for name in layer.inputs if name.startswith(f"{layer.outputs[0]}/")}
+    known = {layer.outputs[0] for layer in graph.layers if layer.op != "requantize"} - parts
+    assert known == {r.tensor for r in ledger.layers}
+    assert bool(parts) == (name == "googlenet")
     assert [r for r in ledger.layers if r.mismatches and (r.op not in ("lrn", "softmax") or r.max_lsb > 1)] == []
 
 
