@@ -165,10 +165,10 @@ def _summary(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         every = sum(row["mean"] * row["stages"] for row in edge) / count
         whole = sum(row["weighted"] * row["executed"] for row in edge) / sum(row["executed"] for row in edge)
         yield f"On `edge`, over {count} stages of {len(edge)} networks, the prediction is off by {_share(every)} of a"
-        yield f"stage on the mean and by {_share(whole)} of their cycles. A few networks of many short copies make that mean:"
+        yield f"stage on the mean and by {_share(whole)} of their cycles. A few networks of many short copies"
         means, shares = ([row[key] for row in edge] for key in ("mean", "weighted"))
-        yield f"that of a network is {_share(statistics.median(means))} in the median, and weighted by cycles below 2 % in"
-        yield f"{sum(share < 0.02 for share in shares)} of {len(edge)}."
+        yield f"make that mean: a network's own is {_share(statistics.median(means))} in the median, and weighted by"
+        yield f"cycles below 2 % in {sum(share < 0.02 for share in shares)} of {len(edge)}."
     worst = max(rows, key=lambda row: abs(row["predicted"] / row["executed"] - 1))
     off = worst["predicted"] / worst["executed"] - 1
     yield f"The worst end to end, of {len(rows)}, is `{worst['network']}` on `{worst['chip']}`: {off:+.1%}."
