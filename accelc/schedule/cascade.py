@@ -36,7 +36,7 @@ LONGEST = 10  # stages of a run
 COUNTS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # stripes
 TRIED = 2  # of these, those that are priced: the fewest that fit, and the next ones
 LEAST_GAIN = 0.005  # of a run's cost, that its transfers must make up to be worth a try
-ASKED = -1e30  # less than any cost, for a run that the user asks for
+ASKED = -1e30  # less than any cost, for a run or a pair that the user asks for
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Cascades:
         for k in range(len(self.plans) - 1, -1, -1):
             choices = [(alone[k] + best[-1][0], best[-1][1])]
             if k in self.pairs:
-                cost = sum(self.weigh(plan.cost) for plan in self.pairs[k] if plan.cost is not None)
+                asked = self.search.pinned.of(self.plans[k].stage).abreast
+                pair = sum(self.weigh(plan.cost) for plan in self.pairs[k] if plan.cost is not None)
+                cost = ASKED if asked else pair
                 choices.append((cost + best[-2][0], best[-2][1]))
             for run in self._from(k):
                 cost, after = best[len(self.plans) - 1 - run.last]

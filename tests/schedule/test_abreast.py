@@ -63,6 +63,14 @@ def test_a_pair_computes_the_same_and_waits_less() -> None:
     assert time_program(program, EDGE).cycles < time_program(lower(apart(plan), EDGE), EDGE).cycles
 
 
+def test_a_pair_that_is_asked_for_goes_before_stripes() -> None:
+    """Left free, the same stages would run in stripes, which no stage of a pair can."""
+    graph, middle = bottleneck()
+    assert any(entry.part is not None for entry in schedule(graph, EDGE).plans)
+    plan = schedule(graph, EDGE, mapping=Mapping({"conv2": Pin(abreast=True)}))
+    assert middle in [plan.plans[k].stage.output for k in plan.pairs]
+
+
 def test_no_pairs_where_the_default_says_so() -> None:
     graph, _ = bottleneck()
     assert schedule(graph, EDGE, mapping=Mapping({}, Pin(stripes=1))).pairs
