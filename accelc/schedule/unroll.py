@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,13 @@ class Tile:
     rows: Span
     cols: Span
     weight: float
+    images: int = 1
+
+    def each(self) -> list[Tile]:
+        """Return the tiles of its images, one by one."""
+        if self.images == 1:
+            return [self]
+        return [replace(self, image=self.image + k, images=1) for k in range(self.images)]
 
 
 def sampled(count: int, kept: int) -> list[tuple[int, float]]:
@@ -119,7 +126,8 @@ class StageWork:
         g, m, count = self.g, self.m, self.t.slots
         f, act, wgt = m.room(self.index)
         at, wgt_at = m.claim(act, wgt, floors)
-        sizes = [(f.source, count), (f.mid, 1), *((f.other, count * (not g.held.other(k))) for k in range(g.others))]
+        others = [(f.other, count * (not g.held.other(k))) for k in range(g.others)]
+        sizes = [(f.source, count * f.images), (f.mid, 1), *others]
         groups = []
         for size, many in (*sizes, (f.out, count)):
             groups.append(m.act.cells(Space.ACT, at, many, size))
@@ -128,8 +136,9 @@ class StageWork:
         self.other_slots = [Slots(cells) for cells in groups[2:-1]]
         self.weight_slots = Slots(m.wgt.cells(Space.WGT, wgt_at, count, f.weights))
         self.table_cells = m.wgt.cells(Space.WGT, wgt_at + count * f.weights, 1, f.tables) if f.tables else []
-        acc_at = m.acc.take(f.sums * f.acc_words, m.acc.size)
-        self.acc_slots = Slots(m.acc.cells(Space.ACC, acc_at, f.sums, f.acc_words))
+        sums = f.sums * f.images
+        acc_at = m.acc.take(sums * f.acc_words, m.acc.size)
+        self.acc_slots = Slots(m.acc.cells(Space.ACC, acc_at, sums, f.acc_words))
 
     def begin(self) -> None:
         """Write out what comes before the first tile."""
@@ -144,7 +153,7 @@ class StageWork:
         """Return the tiles that are written out, and how many of the stage's blocks each one's block stands for."""
         t, (first, end), (top, bottom) = self.t, self.share.images, self.share.rows
         found = blocks_of(self.g, t.channels, self.share)
-        counts = [end - first, -(-(bottom - top) // t.rows), -(-self.g.out[1] // t.cols)]
+        counts = [-(-(end - first) // t.images), -(-(bottom - top) // t.rows), -(-self.g.out[1] // t.cols)]
         pieces = sum(1 for _ in pieces_of(self.g, t, found[0])) if self.g.has_head else 1
         if t.weights_outer:
             blocks, *kept = _kept([len(found), *counts], pieces)
@@ -157,11 +166,12 @@ class StageWork:
             return [(block, weight, tile) for block, weight in chosen for tile in tiles]
         return [(block, weight, tile) for tile in tiles for block, weight in chosen]
 
-    def _tile(self, image: int, band: int, column: int, weight: float) -> Tile:
+    def _tile(self, turn: int, band: int, column: int, weight: float) -> Tile:
         t, (first, end) = self.t, self.share.rows
+        image = self.share.images[0] + turn * t.images
         top, left = first + band * t.rows, column * t.cols
         rows, cols = (top, min(top + t.rows, end)), (left, min(left + t.cols, self.g.out[1]))
-        return Tile(self.share.images[0] + image, rows, cols, weight)
+        return Tile(image, rows, cols, weight, min(t.images, self.share.images[1] - image))
 
     def rows_read(self, tile: Tile) -> int:
         """Return how many rows of the source, from the first, a tile and those before it read."""
@@ -170,12 +180,16 @@ class StageWork:
     def write(self, block: Block, weight: float, tile: Tile) -> None:
         """Write out one tile of one block of channels: the array's work, each vector step, the store."""
         self.work.now = (self.index, weight * tile.weight)
-        mid, use = self._mid_need(tile), _Use()
-        if self.g.has_head:
-            use.reads += self._head(block, tile, mid)
-        else:
+        mid, ones = self._mid_need(tile), tile.each()
+        sums = self._head(block, ones, mid) if self.g.has_head else [list[Cell]() for _ in ones]
+        for one, reads in zip(ones, sums, strict=True):
+            self._finish(block, one, mid, reads)
+
+    def _finish(self, block: Block, tile: Tile, mid: tuple[Span, Span], reads: list[Cell]) -> None:
+        """Write out what follows the array's work on one image, given its sums and parameters."""
+        use, made, entry = _Use(reads), list[Cell](), -1
+        if not self.g.has_head:
             self._source(tile, mid, (block.first, block.count), use)
-        made, entry = list[Cell](), -1
         for k, step in enumerate(self.stage.layers):
             if k:
                 use = _Use([*made])
@@ -238,17 +252,18 @@ class StageWork:
         area = (tile.image, tile.rows, tile.cols)
         return self.work.move(STORE, self.out.transfer(self.c, area, block.first, pixel), cell)
 
-    def _head(self, block: Block, tile: Tile, mid: tuple[Span, Span]) -> list[Cell]:
-        """Write out the loads and the array's work of a tile; return its sums and its parameters."""
-        acc, weights, size, now = self.acc_slots.claim(object()), None, _size(*mid), self.work.now
-        acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * self.g.element_bytes, acc.high - acc.low))
-        for piece in pieces_of(self.g, self.t, block):
+    def _head(self, block: Block, ones: Sequence[Tile], mid: tuple[Span, Span]) -> list[list[Cell]]:
+        """Write out the loads and the array's work of a tile; return the sums of each image and its parameters."""
+        sums, weights, size, now = [self.acc_slots.claim(object()) for _ in ones], None, _size(*mid), self.work.now
+        for acc in sums:
+            acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * self.g.element_bytes, acc.high - acc.low))
+        for piece, (tile, acc) in product(pieces_of(self.g, self.t, block), zip(ones, sums, strict=True)):
             weights, use = self.load_piece(piece, tile)
             use.record(self.work, MAC, self._cycles(size, piece), use.reads, [acc])
             self.after_piece()
             self.work.now = now
         assert weights is not None
-        return [acc, weights]
+        return [[acc, weights] for acc in sums]
 
     def load_piece(self, piece: Piece, tile: Tile) -> tuple[Cell, _Use]:
         """Write out the loads of what a piece of array work reads, unless it is there; return its weights and all."""
@@ -386,7 +401,7 @@ def _abreast(machine: Machine, plan: Schedule, index: int) -> None:
 def _beside(host: StageWork, guest: StageWork) -> None:
     """Write out a stage of array work, and one of vector work between its pieces, as `lower.pair` emits them."""
     turns = host.order()
-    pieces = [(piece, tile) for block, _, tile in turns for piece in pieces_of(host.g, host.t, block)]
+    pieces = [turn for block, _, tile in turns for turn in product(pieces_of(host.g, host.t, block), tile.each())]
     walk = Beside(pieces, guest.order(), lambda turn: host.load_piece(*turn), lambda turn: guest.write(*turn))
     host.after_piece = walk.step
     for turn in turns:
