@@ -28,8 +28,10 @@ ADDRESS, KIND, ZERO, STRIDES = range(4)  # of a tensor's place: last, bytes from
 PLACE_WIDTH = STRIDES + AXES
 SERIES = 12  # terms of the quick exponential's series
 TERMS = tuple(1.0 / math.factorial(k) for k in range(SERIES + 1))
-MARGIN = 2.0**-40  # near 0.01, tanh is off by 100 times what its exponential is
+MARGIN = 2.0**-46
 BELOW, ABOVE = 1 - MARGIN, 1 + MARGIN
+TANH_MARGIN = 2.0**-40  # near 0.01, tanh is off by 100 times what its exponential is
+TANH_BELOW, TANH_ABOVE = 1 - TANH_MARGIN, 1 + TANH_MARGIN
 
 
 @kernel
@@ -175,7 +177,7 @@ def _apply(code: int, a: Floats, b: Floats, out: Floats, count: int) -> None:  #
 
 
 # Each curve is worked out with exponentials that are quick and off by a few units in the last place. Where the nearest
-# float32 is the same `MARGIN` below and above, which is wider than they are off, it is the definition's; if one of a
+# float32 is the same a margin below and above, which is wider than they are off, it is the definition's; if one of a
 # block's is not, the block is worked out by the definition.
 
 
@@ -199,8 +201,8 @@ def _tanh(a: Floats, out: Floats, count: int) -> None:
     for k in range(count):
         x = np.float64(a[k])
         near = _tanh64(x, _near_exp64(2.0 * abs(x)))
-        out[k] = np.float32(near * BELOW)
-        unsure |= out[k] != np.float32(near * ABOVE)
+        out[k] = np.float32(near * TANH_BELOW)
+        unsure |= out[k] != np.float32(near * TANH_ABOVE)
     if unsure:
         for k in range(count):
             x = np.float64(a[k])
