@@ -28,7 +28,7 @@ from accelc.sim.host import run_host
 from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.packing import pack, run_one
-from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
+from accelc.sim.ports import Array, Bytes, read_port, values_of, write_inputs
 from accelc.sim.stream import run_stream
 
 
@@ -106,7 +106,7 @@ class Machine:
         kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
         integers = {port.name: read_port(dram, port) for port in ports}
-        return Values({port.name: read_values(dram, port) for port in ports}, integers, dram, kept)
+        return Values({port.name: values_of(port, integers[port.name]) for port in ports}, integers, dram, kept)
 
     def _execute(
         self, keep: Iterable[Region], literal: Literal | None, recorder: Recorder | None
