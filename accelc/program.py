@@ -185,6 +185,11 @@ class Program:
         return decode_waits(self.words)
 
     @cached_property
+    def macs(self) -> int:
+        """Return the multiply-accumulates that the layers ask for."""
+        return sum(layer.macs for layer in self.layers)
+
+    @cached_property
     def layer_rows(self) -> npt.NDArray[np.int64]:
         """Return each instruction's layer; one without (-1) counts for the last layer before it, or layer 0."""
         layer = np.asarray(self.layer_of, np.int64)

@@ -11,12 +11,11 @@ from accelc.chip import Chip
 from accelc.energy import Prices, prices_of
 from accelc.energy import activity as act
 from accelc.energy.rates import rates_by
-from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import LayerInfo, Program
 from accelc.report.later import Later
 from accelc.report.result import Accuracy, ActivityFigures, Check, CoreResult, HostOp, LayerResult, Result
-from accelc.sim.counters import count_events
+from accelc.sim.counters import array_cycles_of_cores, count_events
 from accelc.sim.stalls import CAUSES, mean, stalls_of_cores
 from accelc.sim.timing import Timeline
 
@@ -40,6 +39,10 @@ def result_of(
     host_seconds = sum(call.seconds for call in program.hosts)
     prices = prices_of(chip)
     rates = rates_by(prices)
+    array_cycles = array_cycles_of_cores(timeline, chip.cores)
+    cores = tuple(
+        CoreResult(cycles, _by_cause(own.sum(axis=0).tolist())) for cycles, own in zip(array_cycles, each, strict=True)
+    )
     return Result(
         model=program.name,
         chip=chip.name,
@@ -48,9 +51,9 @@ def result_of(
         clock_hz=chip.clock_mhz * 1e6,
         peak_macs_per_cycle=chip.peak_macs_per_cycle,
         cycles=timeline.cycles,
-        array_cycles=int(timeline.parts[timeline.queue == Queue.MAC].sum()),
+        array_cycles=sum(array_cycles),
         host_seconds=host_seconds,
-        macs=sum(layer.macs for layer in program.layers),
+        macs=program.macs,
         lower_bound_cycles=int(program.notes.get("lower_bound_cycles", 0)),
         lower_bound_binds=str(program.notes.get("lower_bound_binds", "")),
         lower_bound_dram_bytes=int(program.notes.get("lower_bound_dram_bytes", 0)),
@@ -68,13 +71,8 @@ def result_of(
         passing_w=rates.passing_w,
         host_w=rates.host_w,
         activity=_figures(chip, whole),
-        cores=tuple(_core(timeline, core, own.sum(axis=0)) for core, own in enumerate(each)),
+        cores=cores,
     )
-
-
-def _core(timeline: Timeline, core: int, causes: Ints) -> CoreResult:
-    mine = (timeline.queue == Queue.MAC) & (timeline.core == core)
-    return CoreResult(int(timeline.parts[mine].sum()), _by_cause(causes.tolist()))
 
 
 def _layers(

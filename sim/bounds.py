@@ -16,6 +16,7 @@ from accelc.errors import MachineError
 from accelc.isa import TABLE, Instruction, Memory, Space, decode
 from accelc.isa.dataflow import CODES
 from accelc.program import Program
+from accelc.sim.clauses import dataflows
 from accelc.sim.clauses_mac import DATAFLOW_COLUMNS
 
 Ints = npt.NDArray[np.int64]
@@ -38,6 +39,8 @@ def check_dataflows(program: Program, opcodes: Ints, rows: Ints, chip: Chip) -> 
     """Raise MachineError for the first MAC instruction whose dataflow the chip's array does not have."""
     array = chip.array
     offered = [CODES[array.organization, name] for name in array.dataflows]
+    if set(dataflows(opcodes, rows)) <= set(offered):
+        return
     for opcode, column in DATAFLOW_COLUMNS:
         at = np.flatnonzero(opcodes == opcode)
         known = np.bincount(offered, minlength=1 + rows[at, column].max(initial=0)) > 0

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.isa import TABLE
-from accelc.sim.clauses_mac import DATAFLOW_COLUMNS, MAC_CYCLES, MAC_EVENTS
-from accelc.sim.jit import entry, kernel
+from accelc.sim.clauses_mac import DATAFLOW_BITS, DATAFLOW_COLUMNS, MAC_CYCLES, MAC_EVENTS
+from accelc.sim.jit import entry, kernel, step
 
 Ints = npt.NDArray[np.int64]
 
@@ -97,60 +97,60 @@ events_lrn16 = kernel(TABLE[0x5b].clauses["events"])
 events_stream = kernel(TABLE[0x60].clauses["events"])
 
 
-@kernel
-def _cycles_vector(opcode: int, row: Ints, c: Timing, out: Ints) -> None:
+@step
+def _cycles_vector(opcode: int, rows: Ints, i: int, c: Timing, out: Ints) -> None:
     """Write the cycles of an instruction with an opcode below 0x50."""
     if opcode == 0x20:
-        out[0], out[1], out[2] = cycles_requantize(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_requantize(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x21:
-        out[0], out[1], out[2] = cycles_requantize_fixed(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_requantize_fixed(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x22:
-        out[0], out[1], out[2] = cycles_drain(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_drain(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x23:
-        out[0], out[1], out[2] = cycles_add(c, row[6], row[7])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_add(c, rows[i, 6], rows[i, 7])
     elif opcode == 0x24:
-        out[0], out[1], out[2] = cycles_mul(c, row[6], row[7])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_mul(c, rows[i, 6], rows[i, 7])
     elif opcode == 0x25:
-        out[0], out[1], out[2] = cycles_lookup(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_lookup(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x30:
-        out[0], out[1], out[2] = cycles_max_pool(c, row[5], row[6], row[9], row[10], row[15])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_max_pool(c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
     elif opcode == 0x31:
-        out[0], out[1], out[2] = cycles_avg_pool(c, row[5], row[6], row[11], row[12], row[17])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_avg_pool(c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
     elif opcode == 0x32:
-        out[0], out[1], out[2] = cycles_mean(c, row[2], row[3])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_mean(c, rows[i, 2], rows[i, 3])
     elif opcode == 0x33:
-        out[0], out[1], out[2] = cycles_softmax(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_softmax(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x34:
-        out[0], out[1], out[2] = cycles_lrn(c, row[4], row[5], row[6], row[7])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_lrn(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x35:
-        out[0], out[1], out[2] = cycles_mean_fixed(c, row[2], row[3])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_mean_fixed(c, rows[i, 2], rows[i, 3])
 
 
-@kernel
-def _cycles_wide(opcode: int, row: Ints, c: Timing, out: Ints) -> None:
+@step
+def _cycles_wide(opcode: int, rows: Ints, i: int, c: Timing, out: Ints) -> None:
     """Write the cycles of an instruction with an opcode below 0x100."""
     if opcode == 0x52:
-        out[0], out[1], out[2] = cycles_requantize16(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_requantize16(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x53:
-        out[0], out[1], out[2] = cycles_add16(c, row[6], row[7])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_add16(c, rows[i, 6], rows[i, 7])
     elif opcode == 0x54:
-        out[0], out[1], out[2] = cycles_mul16(c, row[6], row[7])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_mul16(c, rows[i, 6], rows[i, 7])
     elif opcode == 0x55:
-        out[0], out[1], out[2] = cycles_lines16(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_lines16(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x56:
-        out[0], out[1], out[2] = cycles_curve16(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_curve16(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x57:
-        out[0], out[1], out[2] = cycles_max_pool16(c, row[5], row[6], row[9], row[10], row[15])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_max_pool16(c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
     elif opcode == 0x58:
-        out[0], out[1], out[2] = cycles_avg_pool16(c, row[5], row[6], row[11], row[12], row[17])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_avg_pool16(c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
     elif opcode == 0x59:
-        out[0], out[1], out[2] = cycles_mean16(c, row[2], row[3])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_mean16(c, rows[i, 2], rows[i, 3])
     elif opcode == 0x5a:
-        out[0], out[1], out[2] = cycles_softmax16(c, row[4], row[5])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_softmax16(c, rows[i, 4], rows[i, 5])
     elif opcode == 0x5b:
-        out[0], out[1], out[2] = cycles_lrn16(c, row[4], row[5], row[6], row[7])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_lrn16(c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x60:
-        out[0], out[1], out[2] = cycles_stream(c, row[1], row[2], row[3])
+        out[i, 0], out[i, 1], out[i, 2] = cycles_stream(c, rows[i, 1], rows[i, 2], rows[i, 3])
 
 
 @entry
@@ -159,194 +159,215 @@ def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
     for i in range(len(opcodes)):
         opcode = opcodes[i]
         if opcode < 0x50:
-            _cycles_vector(opcode, rows[i], c, out[i])
+            _cycles_vector(opcode, rows, i, c, out)
         elif opcode < 0x100:
-            _cycles_wide(opcode, rows[i], c, out[i])
+            _cycles_wide(opcode, rows, i, c, out)
 
 
-@kernel
-def _touches_moves(opcode: int, row: Ints, out: Ints) -> None:
+@step
+def _touches_moves(opcode: int, rows: Ints, i: int, out: Ints) -> None:
     """Write the ranges of an instruction with an opcode below 0x20."""
     if opcode == 0x01:
-        touches_load(out, row[0], row[1], row[2], row[3], row[4], row[6], row[8], row[7], row[9], row[10], row[11], row[12], row[13])
+        touches_load(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 6], rows[i, 8], rows[i, 7], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
     elif opcode == 0x02:
-        touches_load_weights(out, row[0], row[1], row[2])
+        touches_load_weights(out, rows[i, 0], rows[i, 1], rows[i, 2])
     elif opcode == 0x03:
-        touches_store(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8])
+        touches_store(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
     elif opcode == 0x10:
-        touches_conv(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[16], row[17])
+        touches_conv(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17])
     elif opcode == 0x11:
-        touches_depthwise(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12])
+        touches_depthwise(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12])
 
 
-@kernel
-def _touches_vector(opcode: int, row: Ints, out: Ints) -> None:
+@step
+def _touches_vector(opcode: int, rows: Ints, i: int, out: Ints) -> None:
     """Write the ranges of an instruction with an opcode below 0x50."""
     if opcode == 0x20:
-        touches_requantize(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+        touches_requantize(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
     elif opcode == 0x21:
-        touches_requantize_fixed(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+        touches_requantize_fixed(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
     elif opcode == 0x22:
-        touches_drain(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+        touches_drain(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
     elif opcode == 0x23:
-        touches_add(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+        touches_add(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x24:
-        touches_mul(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+        touches_mul(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x25:
-        touches_lookup(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+        touches_lookup(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x30:
-        touches_max_pool(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[15], row[16], row[17])
+        touches_max_pool(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 15], rows[i, 16], rows[i, 17])
     elif opcode == 0x31:
-        touches_avg_pool(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[17], row[18], row[19])
+        touches_avg_pool(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19])
     elif opcode == 0x32:
-        touches_mean(out, row[0], row[1], row[2], row[3], row[4])
+        touches_mean(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
     elif opcode == 0x33:
-        touches_softmax(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+        touches_softmax(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
     elif opcode == 0x34:
-        touches_lrn(out, row[0], row[1], row[2], row[3], row[4], row[5])
+        touches_lrn(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
     elif opcode == 0x35:
-        touches_mean_fixed(out, row[0], row[1], row[2], row[3], row[4])
+        touches_mean_fixed(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
 
 
-@kernel
-def _touches_wide(opcode: int, row: Ints, out: Ints) -> None:
+@step
+def _touches_wide(opcode: int, rows: Ints, i: int, out: Ints) -> None:
     """Write the ranges of an instruction with an opcode below 0x100."""
     if opcode == 0x50:
-        touches_conv16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13], row[16], row[17])
+        touches_conv16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 16], rows[i, 17])
     elif opcode == 0x51:
-        touches_depthwise16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12])
+        touches_depthwise16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12])
     elif opcode == 0x52:
-        touches_requantize16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+        touches_requantize16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
     elif opcode == 0x53:
-        touches_add16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+        touches_add16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x54:
-        touches_mul16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+        touches_mul16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x55:
-        touches_lines16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
+        touches_lines16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x56:
-        touches_curve16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6])
+        touches_curve16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
     elif opcode == 0x57:
-        touches_max_pool16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[15], row[16], row[17])
+        touches_max_pool16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 15], rows[i, 16], rows[i, 17])
     elif opcode == 0x58:
-        touches_avg_pool16(out, row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[17], row[18], row[19])
+        touches_avg_pool16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 17], rows[i, 18], rows[i, 19])
     elif opcode == 0x59:
-        touches_mean16(out, row[0], row[1], row[2], row[3], row[4])
+        touches_mean16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4])
     elif opcode == 0x5a:
-        touches_softmax16(out, row[0], row[1], row[2], row[3], row[4], row[5])
+        touches_softmax16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
     elif opcode == 0x5b:
-        touches_lrn16(out, row[0], row[1], row[2], row[3], row[4], row[5])
+        touches_lrn16(out, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5])
     elif opcode == 0x60:
         touches_stream(out)
+
+
+@step
+def touch(opcode: int, rows: Ints, i: int, out: Ints) -> None:
+    """Write the ranges that instruction `i` touches into `out` [MAX_TOUCHED, 4]; of none only space is set, to -1."""
+    for k in range(MAX_TOUCHED):
+        out[k, 0] = -1
+    if opcode < 0x20:
+        _touches_moves(opcode, rows, i, out)
+    elif opcode < 0x50:
+        _touches_vector(opcode, rows, i, out)
+    elif opcode < 0x100:
+        _touches_wide(opcode, rows, i, out)
 
 
 @entry
 def touches(opcodes: Ints, rows: Ints, out: Ints) -> None:
     """Write the ranges each instruction touches into `out` [count, MAX_TOUCHED, 4]."""
     for i in range(len(opcodes)):
-        opcode = opcodes[i]
-        if opcode < 0x20:
-            _touches_moves(opcode, rows[i], out[i])
-        elif opcode < 0x50:
-            _touches_vector(opcode, rows[i], out[i])
-        elif opcode < 0x100:
-            _touches_wide(opcode, rows[i], out[i])
+        touch(opcodes[i], rows, i, out[i])
 
 
-@kernel
-def _events_moves(opcode: int, row: Ints, c: Timing, counts: Ints) -> None:
+@step
+def _events_moves(opcode: int, rows: Ints, i: int, c: Timing, counts: Ints) -> None:
     """Add the events of an instruction with an opcode below 0x20."""
     if opcode == 0x01:
-        events_load(counts, c, row[2], row[3], row[4], row[10], row[11], row[12], row[13])
+        events_load(counts, c, rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
     elif opcode == 0x02:
-        events_load_weights(counts, c, row[2])
+        events_load_weights(counts, c, rows[i, 2])
     elif opcode == 0x03:
-        events_store(counts, c, row[2], row[3], row[4])
+        events_store(counts, c, rows[i, 2], rows[i, 3], rows[i, 4])
 
 
-@kernel
-def _events_vector(opcode: int, row: Ints, c: Timing, counts: Ints) -> None:
+@step
+def _events_vector(opcode: int, rows: Ints, i: int, c: Timing, counts: Ints) -> None:
     """Add the events of an instruction with an opcode below 0x50."""
     if opcode == 0x20:
-        events_requantize(counts, c, row[4], row[5])
+        events_requantize(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x21:
-        events_requantize_fixed(counts, c, row[4], row[5])
+        events_requantize_fixed(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x22:
-        events_drain(counts, c, row[4], row[5])
+        events_drain(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x23:
-        events_add(counts, c, row[6], row[7])
+        events_add(counts, c, rows[i, 6], rows[i, 7])
     elif opcode == 0x24:
-        events_mul(counts, c, row[6], row[7])
+        events_mul(counts, c, rows[i, 6], rows[i, 7])
     elif opcode == 0x25:
-        events_lookup(counts, c, row[4], row[5])
+        events_lookup(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x30:
-        events_max_pool(counts, c, row[5], row[6], row[9], row[10], row[15])
+        events_max_pool(counts, c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
     elif opcode == 0x31:
-        events_avg_pool(counts, c, row[5], row[6], row[11], row[12], row[17])
+        events_avg_pool(counts, c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
     elif opcode == 0x32:
-        events_mean(counts, c, row[2], row[3])
+        events_mean(counts, c, rows[i, 2], rows[i, 3])
     elif opcode == 0x33:
-        events_softmax(counts, c, row[4], row[5])
+        events_softmax(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x34:
-        events_lrn(counts, c, row[4], row[5], row[6], row[7])
+        events_lrn(counts, c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x35:
-        events_mean_fixed(counts, c, row[2], row[3])
+        events_mean_fixed(counts, c, rows[i, 2], rows[i, 3])
 
 
-@kernel
-def _events_wide(opcode: int, row: Ints, c: Timing, counts: Ints) -> None:
+@step
+def _events_wide(opcode: int, rows: Ints, i: int, c: Timing, counts: Ints) -> None:
     """Add the events of an instruction with an opcode below 0x100."""
     if opcode == 0x52:
-        events_requantize16(counts, c, row[4], row[5])
+        events_requantize16(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x53:
-        events_add16(counts, c, row[6], row[7])
+        events_add16(counts, c, rows[i, 6], rows[i, 7])
     elif opcode == 0x54:
-        events_mul16(counts, c, row[6], row[7])
+        events_mul16(counts, c, rows[i, 6], rows[i, 7])
     elif opcode == 0x55:
-        events_lines16(counts, c, row[4], row[5], row[7])
+        events_lines16(counts, c, rows[i, 4], rows[i, 5], rows[i, 7])
     elif opcode == 0x56:
-        events_curve16(counts, c, row[4], row[5])
+        events_curve16(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x57:
-        events_max_pool16(counts, c, row[5], row[6], row[9], row[10], row[15])
+        events_max_pool16(counts, c, rows[i, 5], rows[i, 6], rows[i, 9], rows[i, 10], rows[i, 15])
     elif opcode == 0x58:
-        events_avg_pool16(counts, c, row[5], row[6], row[11], row[12], row[17])
+        events_avg_pool16(counts, c, rows[i, 5], rows[i, 6], rows[i, 11], rows[i, 12], rows[i, 17])
     elif opcode == 0x59:
-        events_mean16(counts, c, row[2], row[3])
+        events_mean16(counts, c, rows[i, 2], rows[i, 3])
     elif opcode == 0x5a:
-        events_softmax16(counts, c, row[4], row[5])
+        events_softmax16(counts, c, rows[i, 4], rows[i, 5])
     elif opcode == 0x5b:
-        events_lrn16(counts, c, row[4], row[5], row[6], row[7])
+        events_lrn16(counts, c, rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
     elif opcode == 0x60:
-        events_stream(counts, c, row[1], row[2], row[3])
+        events_stream(counts, c, rows[i, 1], rows[i, 2], rows[i, 3])
 
 
 @entry
 def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each instruction but those of the MAC array."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode < 0x20:
-            _events_moves(opcode, rows[i], c, counts[layers[i]])
+            _events_moves(opcode, rows, i, c, own)
         elif opcode < 0x50:
-            _events_vector(opcode, rows[i], c, counts[layers[i]])
+            _events_vector(opcode, rows, i, c, own)
         elif opcode < 0x100:
-            _events_wide(opcode, rows[i], c, counts[layers[i]])
+            _events_wide(opcode, rows, i, c, own)
 
 
 def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
     """Write the compute, fill/drain and weight-load cycles of each MAC and VECTOR instruction into `out` [count, 3]."""
     _cycles(opcodes, rows, c, out)
-    for code in _dataflows(opcodes, rows):
+    for code in dataflows(opcodes, rows):
         MAC_CYCLES[code](opcodes, rows, c, out)
 
 
 def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the energy events of each instruction to the row of `counts` that `layers` names."""
     _events(opcodes, rows, layers, c, counts)
-    for code in _dataflows(opcodes, rows):
+    for code in dataflows(opcodes, rows):
         MAC_EVENTS[code](opcodes, rows, layers, c, counts)
 
 
-def _dataflows(opcodes: Ints, rows: Ints) -> list[int]:
+@entry
+def _find_dataflows(opcodes: Ints, rows: Ints, columns: Ints, found: npt.NDArray[np.bool_]) -> None:
+    for i in range(len(opcodes)):
+        if columns[opcodes[i]] >= 0:
+            found[rows[i, columns[opcodes[i]]]] = True
+
+
+def dataflows(opcodes: Ints, rows: Ints) -> list[int]:
     """Return the codes of the dataflows that MAC instructions name."""
-    used = [np.bincount(rows[opcodes == opcode, column]) for opcode, column in DATAFLOW_COLUMNS]
-    return sorted({code for counts in used for code in np.flatnonzero(counts).tolist()})
+    columns, found = np.full(256, -1, np.int64), np.zeros(1 << DATAFLOW_BITS, np.bool_)
+    for opcode, column in DATAFLOW_COLUMNS:
+        columns[opcode] = column
+    _find_dataflows(opcodes, rows, columns, found)
+    return np.flatnonzero(found).tolist()

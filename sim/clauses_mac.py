@@ -22,6 +22,7 @@ from accelc.sim.jit import entry, kernel
 Ints = npt.NDArray[np.int64]
 
 DATAFLOW_COLUMNS = ((0x10, 15), (0x11, 13), (0x50, 15), (0x51, 13))
+DATAFLOW_BITS = 3
 _widen = kernel(widen)
 
 
@@ -146,20 +147,24 @@ _weight_stationary_depthwise_events = kernel(weight_stationary.depthwise_events)
 @entry
 def _events_weight_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode == 0x10 and rows[i, 15] == 0:
-            _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _weight_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 0:
-            _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _weight_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
         elif opcode == 0x50 and rows[i, 15] == 0:
-            before = counts[layers[i]].copy()
-            _weight_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _weight_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(own, before)
         elif opcode == 0x51 and rows[i, 13] == 0:
-            before = counts[layers[i]].copy()
-            _weight_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _weight_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(own, before)
 
 
 _output_stationary_conv_events = kernel(output_stationary.conv_events)
@@ -169,20 +174,24 @@ _output_stationary_depthwise_events = kernel(output_stationary.depthwise_events)
 @entry
 def _events_output_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode == 0x10 and rows[i, 15] == 1:
-            _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _output_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 1:
-            _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _output_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
         elif opcode == 0x50 and rows[i, 15] == 1:
-            before = counts[layers[i]].copy()
-            _output_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _output_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(own, before)
         elif opcode == 0x51 and rows[i, 13] == 1:
-            before = counts[layers[i]].copy()
-            _output_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _output_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(own, before)
 
 
 _input_stationary_conv_events = kernel(input_stationary.conv_events)
@@ -192,20 +201,24 @@ _input_stationary_depthwise_events = kernel(input_stationary.depthwise_events)
 @entry
 def _events_input_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode == 0x10 and rows[i, 15] == 2:
-            _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _input_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 2:
-            _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _input_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
         elif opcode == 0x50 and rows[i, 15] == 2:
-            before = counts[layers[i]].copy()
-            _input_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _input_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(own, before)
         elif opcode == 0x51 and rows[i, 13] == 2:
-            before = counts[layers[i]].copy()
-            _input_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _input_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(own, before)
 
 
 _no_local_reuse_conv_events = kernel(no_local_reuse.conv_events)
@@ -215,20 +228,24 @@ _no_local_reuse_depthwise_events = kernel(no_local_reuse.depthwise_events)
 @entry
 def _events_no_local_reuse(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode == 0x10 and rows[i, 15] == 3:
-            _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _no_local_reuse_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 3:
-            _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _no_local_reuse_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
         elif opcode == 0x50 and rows[i, 15] == 3:
-            before = counts[layers[i]].copy()
-            _no_local_reuse_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _no_local_reuse_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(own, before)
         elif opcode == 0x51 and rows[i, 13] == 3:
-            before = counts[layers[i]].copy()
-            _no_local_reuse_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _no_local_reuse_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(own, before)
 
 
 _row_stationary_conv_events = kernel(row_stationary.conv_events)
@@ -238,20 +255,24 @@ _row_stationary_depthwise_events = kernel(row_stationary.depthwise_events)
 @entry
 def _events_row_stationary(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode == 0x10 and rows[i, 15] == 4:
-            _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _row_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 4:
-            _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _row_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
         elif opcode == 0x50 and rows[i, 15] == 4:
-            before = counts[layers[i]].copy()
-            _row_stationary_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _row_stationary_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(own, before)
         elif opcode == 0x51 and rows[i, 13] == 4:
-            before = counts[layers[i]].copy()
-            _row_stationary_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _row_stationary_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(own, before)
 
 
 _neighbor_conv_events = kernel(neighbor.conv_events)
@@ -261,20 +282,24 @@ _neighbor_depthwise_events = kernel(neighbor.depthwise_events)
 @entry
 def _events_neighbor(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
+    own, layer = counts[0], -1
     for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
         opcode = opcodes[i]
         if opcode == 0x10 and rows[i, 15] == 5:
-            _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _neighbor_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
         elif opcode == 0x11 and rows[i, 13] == 5:
-            _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _neighbor_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
         elif opcode == 0x50 and rows[i, 15] == 5:
-            before = counts[layers[i]].copy()
-            _neighbor_conv_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _neighbor_conv_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 13], rows[i, 16], rows[i, 14], rows[i, 1], rows[i, 2], rows[i, 8], rows[i, 9])
+            _widen(own, before)
         elif opcode == 0x51 and rows[i, 13] == 5:
-            before = counts[layers[i]].copy()
-            _neighbor_depthwise_events(counts[layers[i]], c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
-            _widen(counts[layers[i]], before)
+            before = own.copy()
+            _neighbor_depthwise_events(own, c, rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 12], rows[i, 1], rows[i, 2], rows[i, 7], rows[i, 8])
+            _widen(own, before)
 
 
 MAC_CYCLES = (_cycles_weight_stationary, _cycles_output_stationary, _cycles_input_stationary, _cycles_no_local_reuse, _cycles_row_stationary, _cycles_neighbor)

@@ -11,11 +11,11 @@ from accelc.isa import events as ev
 from accelc.program import Program
 from accelc.sim import clauses
 from accelc.sim.jit import entry
-from accelc.sim.timing import Timeline
+from accelc.sim.timing import ACTIVATES, BURSTS, Timeline
 
 Ints = npt.NDArray[np.int64]
 
-LOAD, STORE = int(Queue.LOAD), int(Queue.STORE)
+LOAD, STORE, MAC = int(Queue.LOAD), int(Queue.STORE), int(Queue.MAC)
 
 
 def count_events(program: Program, chip: Chip, timeline: Timeline) -> Ints:
@@ -23,17 +23,31 @@ def count_events(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     counts = np.zeros((max(len(program.layers), 1), len(ev.NAMES)), np.int64)
     layers = program.layer_rows
     clauses.events(program.opcodes, program.rows, layers, chip.timing, counts)
-    _add(layers, timeline.queue, timeline.activates, timeline.dram_bytes, counts)
+    _add(layers, timeline.queue, timeline.outcomes, timeline.burst_bytes, counts)
     return counts
 
 
 @entry
-def _add(layers: Ints, queues: Ints, activates: Ints, traveled: Ints, counts: Ints) -> None:
+def _add(layers: Ints, queues: Ints, outcomes: Ints, burst_bytes: int, counts: Ints) -> None:
     """Add the instructions themselves, and what the DRAM saw of loads and stores."""
     for i in range(len(layers)):
         counts[layers[i], ev.INSTRUCTION] += 1
-        counts[layers[i], ev.DRAM_ACTIVATE] += activates[i]
+        counts[layers[i], ev.DRAM_ACTIVATE] += outcomes[i, ACTIVATES]
         if queues[i] == LOAD:
-            counts[layers[i], ev.DRAM_READ_BYTES] += traveled[i]
+            counts[layers[i], ev.DRAM_READ_BYTES] += outcomes[i, BURSTS] * burst_bytes
         elif queues[i] == STORE:
-            counts[layers[i], ev.DRAM_WRITE_BYTES] += traveled[i]
+            counts[layers[i], ev.DRAM_WRITE_BYTES] += outcomes[i, BURSTS] * burst_bytes
+
+
+def array_cycles_of_cores(timeline: Timeline, cores: int) -> list[int]:
+    """Return the cycles that the MAC instructions of each core took, without those that DMA bursts stole."""
+    found = np.zeros(cores, np.int64)
+    _add_array_cycles(timeline.queue, timeline.core, timeline.parts, found)
+    return found.tolist()
+
+
+@entry
+def _add_array_cycles(queues: Ints, cores: Ints, parts: Ints, found: Ints) -> None:
+    for i in range(len(queues)):
+        if queues[i] == MAC:
+            found[cores[i]] += parts[i, 0] + parts[i, 1] + parts[i, 2]

@@ -22,7 +22,7 @@ from accelc.chip import Chip
 from accelc.isa import TABLE, Instruction, Space, by_name
 from accelc.program import Program
 from accelc.sim.jit import entry, kernel
-from accelc.sim.timing import touched_ranges
+from accelc.sim.table import touched_ranges
 
 Ints = npt.NDArray[np.int64]
 

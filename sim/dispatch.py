@@ -11,6 +11,7 @@ from accelc.sim.kernels.dma import load, load_weights, store
 from accelc.sim.kernels.mac import conv, depthwise
 from accelc.sim.kernels.meet import meet
 from accelc.sim.kernels.normalize import lrn, softmax
+from accelc.sim.kernels.packed import Packed, run_packed
 from accelc.sim.kernels.pool import avg_pool, max_pool, mean, mean_fixed
 from accelc.sim.kernels.vector import add, drain, lookup, mul, requantize, requantize_fixed
 from accelc.sim.kernels.wide import conv16, depthwise16, requantize16
@@ -33,7 +34,7 @@ def _execute_narrow(  # noqa: C901
     first: int,
     last: int,
 ) -> tuple[int, int]:
-    """Execute instructions of one width until another comes; see `execute`."""
+    """Execute instructions of 8 bits until another comes; see `execute`."""
     for i in range(first, last):
         opcode = opcodes[i]
         if opcode == 0x01:
@@ -86,6 +87,69 @@ def _execute_narrow(  # noqa: C901
 
 
 @entry
+def _execute_real(  # noqa: C901
+    opcodes: Ints,
+    rows: Ints,
+    reals: npt.NDArray[np.float32],
+    m: Memory,
+    first: int,
+    last: int,
+    packed: Packed,
+) -> tuple[int, int]:
+    """Execute instructions of 8 bits, and streams, until another comes; see `execute`."""
+    for i in range(first, last):
+        opcode = opcodes[i]
+        if opcode == 0x01:
+            load(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
+        elif opcode == 0x02:
+            load_weights(m, rows[i, 0], rows[i, 1], rows[i, 2])
+        elif opcode == 0x03:
+            store(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
+        elif opcode == 0x10:
+            conv(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
+        elif opcode == 0x11:
+            depthwise(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13])
+        elif opcode == 0x20:
+            requantize(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9])
+        elif opcode == 0x21:
+            requantize_fixed(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9])
+        elif opcode == 0x22:
+            drain(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6])
+        elif opcode == 0x23:
+            add(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15])
+        elif opcode == 0x24:
+            mul(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], rows[i, 9], rows[i, 10], reals[i, 22], rows[i, 12], rows[i, 13], rows[i, 14])
+        elif opcode == 0x25:
+            lookup(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7])
+        elif opcode == 0x30:
+            max_pool(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17])
+        elif opcode == 0x31:
+            avg_pool(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8], rows[i, 9], rows[i, 10], rows[i, 11], rows[i, 12], rows[i, 13], rows[i, 14], rows[i, 15], rows[i, 16], rows[i, 17], rows[i, 18], rows[i, 19], reals[i, 40], reals[i, 42], rows[i, 22], rows[i, 23], rows[i, 24])
+        elif opcode == 0x32:
+            mean(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], reals[i, 10], rows[i, 6], rows[i, 7])
+        elif opcode == 0x33:
+            softmax(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], reals[i, 14], rows[i, 8])
+        elif opcode == 0x34:
+            lrn(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], reals[i, 16], reals[i, 18], reals[i, 20], reals[i, 22], reals[i, 24], rows[i, 13], rows[i, 14])
+        elif opcode == 0x35:
+            mean_fixed(m, rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3], rows[i, 4], rows[i, 5], rows[i, 6], rows[i, 7], rows[i, 8])
+        elif opcode == 0x40:
+            return HOST, i
+        elif opcode == 0x7e:
+            continue
+        elif opcode == 0x7f:
+            return HALT, i
+        elif opcode == 0x60:
+            if not run_packed(m.dram, packed, rows[i, 0]):
+                return STREAM, i
+        elif opcode == MEET:
+            meet(rows[i, 0], rows[i, 1], rows[i, 2])
+        else:
+            return OTHER, i
+    return END, last
+
+
+@entry
 def _execute_wide(  # noqa: C901
     opcodes: Ints,
     rows: Ints,
@@ -94,7 +158,7 @@ def _execute_wide(  # noqa: C901
     first: int,
     last: int,
 ) -> tuple[int, int]:
-    """Execute instructions of one width until another comes; see `execute`."""
+    """Execute instructions of 16 bits until another comes; see `execute`."""
     for i in range(first, last):
         opcode = opcodes[i]
         if opcode == 0x01:
@@ -155,15 +219,19 @@ def execute(
     first: int,
     last: int,
     wide: bool | None = None,
+    packed: Packed | None = None,
 ) -> tuple[int, int]:
     """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and its index.
 
-    `wide`, the program's `is_wide`, saves finding it again. Operands and ranges are not checked here: see
-    accelc.sim.bounds.
+    `wide`, the program's `is_wide`, saves finding it again. `packed` are its streams: those that are not leave the
+    loop. Operands and ranges are not checked here: see accelc.sim.bounds.
     """
     wide = is_wide(opcodes) if wide is None else wide
     while True:
-        why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
+        if packed is not None and not wide:
+            why, first = _execute_real(opcodes, rows, reals, m, first, last, packed)
+        else:
+            why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
         if why != OTHER:
             return why, first
         wide = not wide

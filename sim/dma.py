@@ -177,10 +177,7 @@ def _serve_any(s: State, e: int, limit: int) -> None:
             address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
         elif steady and left > 1:
             jump, opened = _even_bursts(s, address, left - 1, gap, t, bus, limit)
-            for k in range(max(0, jump - outstanding), jump):
-                s[slot] = last + (k + 1) * gap
-                s[slot + outstanding] = moved + address - run + k * size
-                slot = slot + 1 if slot + 1 < ring + outstanding else ring
+            slot = _note(s, ring, slot, jump, (last, gap), (moved + address - run, size))
             t, bus, last = t + jump * gap, bus + jump * gap, last + jump * gap
             address, left, served, activates = address + jump * size, left - jump, served + jump, activates + opened
     s[REQUEST + e], s[dram.BUS_FREE], s[at + LAST_PASS], s[at + SLOT] = t, bus, last, slot - ring
@@ -248,10 +245,7 @@ def _serve_bound(s: State, e: int, limit: int) -> None:
         if left > 1 and limit - t > 4 * burst and t <= bus - access:
             count, opened = _bound_bursts(s, address, left - 1, ring, slot, t, bus, limit)
             t = _request(s, ring, slot, t, bus + burst, count)
-            for k in range(max(0, count - outstanding), count):
-                s[slot] = bus + (k + 1) * burst
-                s[slot + outstanding] = moved + address - run + k * size
-                slot = slot + 1 if slot + 1 < ring + outstanding else ring
+            slot = _note(s, ring, slot, count, (bus, burst), (moved + address - run, size))
             bus, served, activates = bus + count * burst, served + count, activates + opened
             address, left = address + count * size, left - count
         elif left == 0:
@@ -261,6 +255,29 @@ def _serve_bound(s: State, e: int, limit: int) -> None:
             address, left, moved, run = s[at + ADDRESS], s[at + LEFT], s[at + MOVED], s[at + RUN]
     s[REQUEST + e], s[dram.BUS_FREE], s[at + SLOT], s[at + LAST_PASS] = t, bus, slot - ring, bus
     s[at + ISSUED], s[at + ACTIVATES], s[at + ADDRESS], s[at + LEFT] = served, activates, address, left
+
+
+@step
+def _note(s: State, ring: int, slot: int, count: int, passes: tuple[int, int], moved: tuple[int, int]) -> int:
+    """Note the last of `count` bursts that follow evenly; return the slot after them.
+
+    `passes` are when the burst before them passes and the cycles between two, `moved` the bytes before the first of
+    them and those of each.
+    """
+    outstanding = s[OUTSTANDING]
+    if count < outstanding:
+        for k in range(count):
+            s[slot] = passes[0] + (k + 1) * passes[1]
+            s[slot + outstanding] = moved[0] + k * moved[1]
+            slot = slot + 1 if slot + 1 < ring + outstanding else ring
+        return slot
+    # They fill the ring, which may begin anywhere then.
+    last, before = passes[0] + (count - outstanding + 1) * passes[1], moved[0] + (count - outstanding) * moved[1]
+    for k in range(outstanding):
+        s[ring + k] = last + k * passes[1]
+    for k in range(outstanding):
+        s[ring + outstanding + k] = before + k * moved[1]
+    return ring
 
 
 @step
@@ -274,10 +291,15 @@ def _request(s: State, ring: int, slot: int, t: int, first: int, k: int) -> int:
 
 
 @step
-def _asked_before(s: State, ring: int, slot: int, t: int, first: int, limit: int) -> int:
-    """Return how many bursts, the one asked for at `t` and those after it, are asked for before cycle `limit`."""
+def _asked_before(s: State, ring: int, slot: int, t: int, first: int, limit: int, most: int) -> int:
+    """Return how many bursts, the one asked for at `t` and those after it, are asked for before cycle `limit`.
+
+    Of more than `most`, it may be that number.
+    """
     burst = s[dram.BURST]
     if limit > first - burst:  # by then all earlier ones have passed
+        if limit - t >= most and limit - first >= (most - s[OUTSTANDING]) * burst:
+            return most
         return min(limit - t, s[OUTSTANDING] + (limit - first + burst - 1) // burst)  # type: ignore[no-any-return]
     k = 0
     while _request(s, ring, slot, t, first, k) < limit:
@@ -296,7 +318,7 @@ def _bound_bursts(
     are left to the caller.
     """
     served, opens, burst, access = 0, 0, s[dram.BURST], s[dram.ACCESS]
-    left = min(left, _asked_before(s, ring, slot, t, bus + burst, limit))
+    left = min(left, _asked_before(s, ring, slot, t, bus + burst, limit, left))
     while served < left:
         line = address >> s[dram.ROW_SHIFT]
         bank, row = dram.bank_of(s, line), line >> s[dram.BANK_BITS]

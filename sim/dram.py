@@ -102,7 +102,9 @@ def command(s: State, bank: int, row: int, t: int) -> tuple[int, int, int]:
     """
     t0, held, refresh = max(t, s[bank + 1]), s[bank], s[bank + 2]
     if t0 >= refresh:
-        since = t0 // s[REFRESH_INTERVAL] * s[REFRESH_INTERVAL]
+        since = refresh  # most often the last one before
+        if t0 >= refresh + s[REFRESH_INTERVAL]:
+            since = t0 // s[REFRESH_INTERVAL] * s[REFRESH_INTERVAL]
         t0, held, refresh = max(t0, since + s[REFRESH]), -1, since + s[REFRESH_INTERVAL]
     if held == row:
         return t0, 0, refresh

@@ -32,13 +32,22 @@ def _execute_{width}(  # noqa: C901
     reals: npt.NDArray[np.float32],
     m: Memory,
     first: int,
-    last: int,
+    last: int,{arguments}
 ) -> tuple[int, int]:
-    """Execute instructions of one width until another comes; see `execute`."""
+    """Execute {what} until another comes; see `execute`."""
     for i in range(first, last):
         opcode = opcodes[i]
 '''
-# A program is of 8-bit operands or of 16: what it does not use is not compiled.
+STREAMS = """        elif opcode == {opcode:#04x}:
+            if not run_packed(m.dram, packed, rows[i, {index}]):
+                return STREAM, i
+"""
+LOOPS = {
+    "narrow": LOOP.format(width="narrow", arguments="", what="instructions of 8 bits"),
+    "real": LOOP.format(width="real", arguments="\n    packed: Packed,", what="instructions of 8 bits, and streams,"),
+    "wide": LOOP.format(width="wide", arguments="", what="instructions of 16 bits"),
+}
+# A program is of 8-bit operands, with streams or without, or of 16: what it does not use is not compiled.
 TAIL = '''
 
 def is_wide(opcodes: Ints) -> bool:
@@ -54,15 +63,19 @@ def execute(
     first: int,
     last: int,
     wide: bool | None = None,
+    packed: Packed | None = None,
 ) -> tuple[int, int]:
     """Execute instructions first to last - 1 until one ends or leaves the loop; return why, and its index.
 
-    `wide`, the program's `is_wide`, saves finding it again. Operands and ranges are not checked here: see
-    accelc.sim.bounds.
+    `wide`, the program's `is_wide`, saves finding it again. `packed` are its streams: those that are not leave the
+    loop. Operands and ranges are not checked here: see accelc.sim.bounds.
     """
     wide = is_wide(opcodes) if wide is None else wide
     while True:
-        why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
+        if packed is not None and not wide:
+            why, first = _execute_real(opcodes, rows, reals, m, first, last, packed)
+        else:
+            why, first = (_execute_wide if wide else _execute_narrow)(opcodes, rows, reals, m, first, last)
         if why != OTHER:
             return why, first
         wide = not wide
@@ -83,7 +96,7 @@ def source() -> str:
     """Return the text of the module."""
     acting = [one for one in TABLE.values() if not (_leaves(one) or _changes_nothing(one))]
     made = sorted(acting, key=lambda one: one.opcode)
-    modules: dict[str, list[str]] = {"meet": ["meet"]}
+    modules: dict[str, list[str]] = {"meet": ["meet"], "packed": ["Packed", "run_packed"]}
     for one in made:
         modules.setdefault(one.action.__module__.rsplit(".", 1)[1], []).append(one.name)
     imports = "\n".join(
@@ -93,13 +106,13 @@ def source() -> str:
     moves = [one for one in made if one.queue in (Queue.LOAD, Queue.STORE)]
     narrow = [one for one in made if one not in wide]
     head = HEAD.format(imports=imports, wide=", ".join(f"{one.opcode:#04x}" for one in wide))
-    return head + _loop("narrow", narrow) + _loop("wide", moves + wide) + TAIL
+    return head + _loop("narrow", narrow) + _loop("real", narrow) + _loop("wide", moves + wide) + TAIL
 
 
-def _loop(width: str, instructions: list[Instruction]) -> str:
+def _loop(kind: str, instructions: list[Instruction]) -> str:
     body = "".join(_branch(one, "if" if k == 0 else "elif") for k, one in enumerate(instructions))
-    leaving = _leaving() + "        else:\n            return OTHER, i\n"
-    return LOOP.format(width=width) + body + leaving + "    return END, last\n"
+    leaving = _leaving(packed=kind == "real") + "        else:\n            return OTHER, i\n"
+    return LOOPS[kind] + body + leaving + "    return END, last\n"
 
 
 def _branch(one: Instruction, word: str) -> str:
@@ -111,10 +124,12 @@ def _branch(one: Instruction, word: str) -> str:
 """
 
 
-def _leaving() -> str:
+def _leaving(*, packed: bool) -> str:
     lines = ""
     for one in TABLE.values():
-        if _leaves(one):
+        if packed and one.name == "stream":
+            lines += STREAMS.format(opcode=one.opcode, index=[f.name for f in one.fields].index("index"))
+        elif _leaves(one):
             lines += f"        elif opcode == {one.opcode:#04x}:\n            return {one.name.upper()}, i\n"
         elif _changes_nothing(one):
             lines += f"        elif opcode == {one.opcode:#04x}:\n            continue\n"

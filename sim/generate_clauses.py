@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.isa import TABLE
-from accelc.sim.clauses_mac import DATAFLOW_COLUMNS, MAC_CYCLES, MAC_EVENTS
-from accelc.sim.jit import entry, kernel
+from accelc.sim.clauses_mac import DATAFLOW_BITS, DATAFLOW_COLUMNS, MAC_CYCLES, MAC_EVENTS
+from accelc.sim.jit import entry, kernel, step
 
 Ints = npt.NDArray[np.int64]
 
@@ -51,13 +51,20 @@ from accelc.sim.jit import entry, kernel
 Ints = npt.NDArray[np.int64]
 
 '''
-# For each kind: the arguments of a group's function behind opcode and row, what it does, and a call in it.
+# For each kind: the arguments of a group's function behind opcode, rows and index, what it does, and a call in it.
 DISPATCH = {
-    "cycles": ("c: Timing, out: Ints", "Write the cycles", "out[0], out[1], out[2] = {call}(c{operands})"),
+    "cycles": ("c: Timing, out: Ints", "Write the cycles", "out[i, 0], out[i, 1], out[i, 2] = {call}(c{operands})"),
     "touches": ("out: Ints", "Write the ranges", "{call}(out{operands})"),
     "events": ("c: Timing, counts: Ints", "Add the events", "{call}(counts, c{operands})"),
 }
-PASSED = {"cycles": "c, out[i]", "touches": "out[i]", "events": "c, counts[layers[i]]"}
+PASSED = {"cycles": "c, out", "touches": "out", "events": "c, own"}
+OWN_COUNTS = """    own, layer = counts[0], -1
+    for i in range(len(opcodes)):
+        if layers[i] != layer:
+            layer = layers[i]
+            own = counts[layer]
+        opcode = opcodes[i]
+"""
 LOOPS = {
     "cycles": '''
 
@@ -69,28 +76,35 @@ def _cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
 ''',
     "touches": '''
 
-@entry
-def touches(opcodes: Ints, rows: Ints, out: Ints) -> None:
-    """Write the ranges each instruction touches into `out` [count, MAX_TOUCHED, 4]."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
+@step
+def touch(opcode: int, rows: Ints, i: int, out: Ints) -> None:
+    """Write the ranges that instruction `i` touches into `out` [MAX_TOUCHED, 4]; of none only space is set, to -1."""
+    for k in range(MAX_TOUCHED):
+        out[k, 0] = -1
 ''',
     "events": '''
 
 @entry
 def _events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each instruction but those of the MAC array."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-''',
+'''
+    + OWN_COUNTS,
 }
+TOUCHES = '''
+
+@entry
+def touches(opcodes: Ints, rows: Ints, out: Ints) -> None:
+    """Write the ranges each instruction touches into `out` [count, MAX_TOUCHED, 4]."""
+    for i in range(len(opcodes)):
+        touch(opcodes[i], rows, i, out[i])
+'''
 MAC_CALLS = {
     "cycles": "out[i, 0], out[i, 1], out[i, 2] = {call}(c{operands})",
-    "events": "{call}(counts[layers[i]], c{operands})",
+    "events": "{call}(own, c{operands})",
 }
-WIDENED = """before = counts[layers[i]].copy()
+WIDENED = """before = own.copy()
             {call}
-            _widen(counts[layers[i]], before)"""
+            _widen(own, before)"""
 # Each dataflow's closed forms are an entry of their own: they compile when a program first uses them.
 MAC_LOOPS = {
     "cycles": '''
@@ -106,30 +120,39 @@ def _cycles_{form}(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
 @entry
 def _events_{form}(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the events of each MAC instruction of the dataflow."""
-    for i in range(len(opcodes)):
-        opcode = opcodes[i]
-''',
+'''
+    + OWN_COUNTS,
 }
 TAIL = '''
 
 def cycles(opcodes: Ints, rows: Ints, c: Timing, out: Ints) -> None:
     """Write the compute, fill/drain and weight-load cycles of each MAC and VECTOR instruction into `out` [count, 3]."""
     _cycles(opcodes, rows, c, out)
-    for code in _dataflows(opcodes, rows):
+    for code in dataflows(opcodes, rows):
         MAC_CYCLES[code](opcodes, rows, c, out)
 
 
 def events(opcodes: Ints, rows: Ints, layers: Ints, c: Timing, counts: Ints) -> None:
     """Add the energy events of each instruction to the row of `counts` that `layers` names."""
     _events(opcodes, rows, layers, c, counts)
-    for code in _dataflows(opcodes, rows):
+    for code in dataflows(opcodes, rows):
         MAC_EVENTS[code](opcodes, rows, layers, c, counts)
 
 
-def _dataflows(opcodes: Ints, rows: Ints) -> list[int]:
+@entry
+def _find_dataflows(opcodes: Ints, rows: Ints, columns: Ints, found: npt.NDArray[np.bool_]) -> None:
+    for i in range(len(opcodes)):
+        if columns[opcodes[i]] >= 0:
+            found[rows[i, columns[opcodes[i]]]] = True
+
+
+def dataflows(opcodes: Ints, rows: Ints) -> list[int]:
     """Return the codes of the dataflows that MAC instructions name."""
-    used = [np.bincount(rows[opcodes == opcode, column]) for opcode, column in DATAFLOW_COLUMNS]
-    return sorted({code for counts in used for code in np.flatnonzero(counts).tolist()})
+    columns, found = np.full(256, -1, np.int64), np.zeros(1 << DATAFLOW_BITS, np.bool_)
+    for opcode, column in DATAFLOW_COLUMNS:
+        columns[opcode] = column
+    _find_dataflows(opcodes, rows, columns, found)
+    return np.flatnonzero(found).tolist()
 '''
 
 
@@ -143,7 +166,8 @@ def mac_source() -> str:
     """Return the text of `clauses_mac`."""
     head = MAC_HEAD.replace("{forms}", "\n".join(f"    {form}," for form in sorted(FORMS)))
     columns = ", ".join(f"({one.opcode:#04x}, {_columns(one)['dataflow']})" for one in _mac())
-    parts = [head, f"DATAFLOW_COLUMNS = ({columns})\n_widen = kernel(widen)\n"]
+    bits = max(f.operand.bits for one in _mac() for f in one.fields if f.name == "dataflow")
+    parts = [head, f"DATAFLOW_COLUMNS = ({columns})\nDATAFLOW_BITS = {bits}\n_widen = kernel(widen)\n"]
     for kind in ("cycles", "events"):
         parts += [_mac_loop(kind, code, form) for code, form in enumerate(FORMS)]
     tables = "\n".join(
@@ -187,22 +211,23 @@ def _loop(kind: str) -> str:
     """Return the functions of the groups, and the entry that calls them."""
     functions, entry, low = "", LOOPS[kind], 0
     arguments, says, _ = DISPATCH[kind]
+    indent = " " * (4 if kind == "touches" else 8)
     for group, high in GROUPS.items():
         members = [one for one in _priced(kind) if low <= one.opcode < high]
         test = "if" if entry == LOOPS[kind] else "elif"
         low = high
         if members:
-            functions += f"\n\n@kernel\ndef _{kind}_{group}(opcode: int, row: Ints, {arguments}) -> None:\n"
+            functions += f"\n\n@step\ndef _{kind}_{group}(opcode: int, rows: Ints, i: int, {arguments}) -> None:\n"
             functions += f'    """{says} of an instruction with an opcode below {high:#04x}."""\n'
             functions += "".join(_branch(kind, one, first=one is members[0]) for one in members)
-            entry += f"        {test} opcode < {high:#04x}:\n"
-            entry += f"            _{kind}_{group}(opcode, rows[i], {PASSED[kind]})\n"
-    return functions + entry
+            entry += f"{indent}{test} opcode < {high:#04x}:\n"
+            entry += f"{indent}    _{kind}_{group}(opcode, rows, i, {PASSED[kind]})\n"
+    return functions + entry + (TOUCHES if kind == "touches" else "")
 
 
 def _branch(kind: str, one: Instruction, *, first: bool) -> str:
     """Return the lines that evaluate one instruction's clause."""
-    operands = "".join(f", row[{_columns(one)[name]}]" for name in one.operand_names(kind))
+    operands = "".join(f", rows[i, {_columns(one)[name]}]" for name in one.operand_names(kind))
     call = DISPATCH[kind][2].format(call=f"{kind}_{one.name}", operands=operands)
     return f"    {'if' if first else 'elif'} opcode == {one.opcode:#04x}:\n        {call}\n"
 

@@ -29,7 +29,7 @@ from accelc.sim.bounds import check_cores
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import NEVER
 from accelc.sim.jit import entry, kernel
-from accelc.sim.timing import NOBODY, needs, touched_ranges
+from accelc.sim.table import NOBODY, needs, touched_ranges
 from accelc.sim.transfers import moves
 from accelc.sim.units import fences, unit_count, unit_name, units_of
 

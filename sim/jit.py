@@ -45,11 +45,11 @@ def kernel(function: F) -> F:
 
 
 def step(function: F) -> F:
-    """Compile like `kernel`, but count no references, which may cost more than a small function does.
+    """Compile like `kernel`, but into its callers, and count no references: a call may cost more than what it does.
 
     The function makes no array, nor a part of one, and keeps none.
     """
-    options: dict[str, Any] = {"_nrt": False, **OPTIONS}
+    options: dict[str, Any] = {"_nrt": False, "forceinline": True, **OPTIONS}
     made: F = numba.njit(**options)(function)
     return made
 

@@ -6,7 +6,7 @@ that the timing model plays. Every run starts from the same state: constants at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
-from accelc.isa import Memory, by_name
+from accelc.isa import Memory
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
@@ -27,11 +27,10 @@ from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
 from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
-from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
-from accelc.sim.stream import prepared
+from accelc.sim.packing import pack, run_one
+from accelc.sim.ports import Array, Bytes, read_port, values_of, write_inputs
+from accelc.sim.stream import run_stream
 from accelc.sim.threads import Crew
-
-STREAM_OPCODE = by_name("stream").opcode
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ class Machine:
         self.program = program
         opcodes = program.opcodes
         self._wide = is_wide(opcodes)
-        self._streams: dict[int, Callable[[], None]] = {}
+        self._packed = pack(program.streams, program.dram_bytes) if program.streams else None
         self._cores = program.cores
         self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
         self._memories = memory.allocate(program, chip)
@@ -88,7 +87,7 @@ class Machine:
         self._plain = Code(opcodes, program.rows, self._memories)
         memories, shift = memory.reaching(self._memories, chip)
         self._direct = Code(*direct(program, opcodes, self._cores, chip, shift), memories)
-        self._crew = Crew(self._direct.opcodes, self._direct.rows, threads) if threads > 1 else None
+        self._crew = Crew(self._direct.opcodes, self._direct.rows, threads, self._packed) if threads > 1 else None
 
     def run(
         self,
@@ -109,7 +108,7 @@ class Machine:
         kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
         integers = {port.name: read_port(dram, port) for port in ports}
-        return Values({port.name: read_values(dram, port) for port in ports}, integers, dram, kept)
+        return Values({port.name: values_of(port, integers[port.name]) for port in ports}, integers, dram, kept)
 
     def _execute(
         self, keep: Iterable[Region], literal: Literal | None, recorder: Recorder | None
@@ -155,31 +154,24 @@ class Machine:
             if self._crew is not None and self._code is self._direct:
                 why, at = self._crew.execute(own, at, last, wide=self._wide)
             else:
-                why, at = execute_rows(opcodes, rows, reals, own, at, last, self._wide)
+                why, at = execute_rows(opcodes, rows, reals, own, at, last, self._wide, self._packed)
             if why not in (HOST, STREAM):
                 return at
             self._call(at, why == STREAM)
             at += 1
-            while at < last and opcodes[at] == STREAM_OPCODE:  # often several in turn
-                self._call(at, True)
-                at += 1
         return at
 
     def _call(self, at: int, streams: bool) -> None:
         """Run the stream or the host operator that an instruction names."""
-        index, program = int(self._code.rows[at, 0]), self.program
-        if streams and index in self._streams:
-            self._streams[index]()
-            return
+        index, program, dram = int(self._code.rows[at, 0]), self.program, self._memories[0].dram
         known = len(program.streams) if streams else len(program.hosts)
         if index >= known:
             kind = "streams" if streams else "host operators"
             raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
-        if streams:
-            self._streams[index] = prepared(self._memories[0].dram, program.streams[index])
-            self._streams[index]()
-        else:
-            run_host(self._memories[0].dram, program.hosts[index])
+        if not streams:
+            run_host(dram, program.hosts[index])
+        elif self._packed is None or not run_one(dram, self._packed, index):
+            run_stream(dram, program.streams[index])
 
 
 def _within(positions: npt.NDArray[np.int64], first: int, last: int) -> set[int]:

@@ -118,7 +118,11 @@ def read_port(dram: Bytes, port: Port) -> Array:
 
 def read_values(dram: Bytes, port: Port) -> Array:
     """Return the tensor at the port's place in DRAM as the model's dtype."""
-    integers = read_port(dram, port)
+    return values_of(port, read_port(dram, port))
+
+
+def values_of(port: Port, integers: Array) -> Array:
+    """Return what `read_port` read as the model's dtype: the array itself where the port stores that."""
     if port.dtype == "float32" and port.stored != "float32":
         return dequantize(port, integers)
     return integers.astype(port.dtype, copy=False)

@@ -14,14 +14,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.isa import Queue
 from accelc.program import Program
-from accelc.sim.jit import entry, kernel
-from accelc.sim.timing import Timeline
+from accelc.sim.jit import entry, step
+from accelc.sim.timing import BLOCKER, CYCLES_STOLEN, END, READY, START, Timeline
 
 Ints = npt.NDArray[np.int64]
 
@@ -38,8 +40,17 @@ CAUSES = (
 )
 COMPUTE, FILL_DRAIN, WEIGHT_LOAD, DMA_WAIT, BANK_CONFLICT, DEPENDENCY, VECTOR_WORK, HOST_WORK, OTHER_CORES = range(9)
 
-QUEUE, START, END, READY, BLOCKER, STOLEN, LAYER, CORE, PARTS = range(9)
 MAC_QUEUE, VECTOR_QUEUE, HOST_QUEUE = int(Queue.MAC), int(Queue.VECTOR), int(Queue.HOST)
+
+
+class Ran(NamedTuple):
+    """When instructions ran: an entry or a row for each."""
+
+    queue: Ints
+    core: Ints
+    layer: Ints
+    outcomes: Ints
+    parts: Ints
 
 
 def stalls(program: Program, chip: Chip, timeline: Timeline) -> Ints:
@@ -49,6 +60,9 @@ def stalls(program: Program, chip: Chip, timeline: Timeline) -> Ints:
 
 def mean(each: Ints) -> Ints:
     """Return the mean [layers, CAUSES] over cores in whole cycles that sum to the cycles of one."""
+    if len(each) == 1:
+        own: Ints = each[0]
+        return own
     total = np.cumsum(each.sum(axis=0).ravel()) // len(each)
     return np.diff(total, prepend=0).reshape(each.shape[1:])
 
@@ -56,70 +70,68 @@ def mean(each: Ints) -> Ints:
 def stalls_of_cores(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     """Return [cores, layers, CAUSES] cycles; those of each core sum to `timeline.cycles`."""
     out = np.zeros((chip.cores, max(len(program.layers), 1), len(CAUSES)), np.int64)
-    if len(timeline.start):
-        columns = [timeline.queue, timeline.start, timeline.end, timeline.ready, timeline.blocker, timeline.stolen]
-        columns += [program.layer_rows, timeline.core]
-        table = np.column_stack([*columns, timeline.parts]).astype(np.int64, order="C")
+    if len(timeline.queue):
+        ran = Ran(timeline.queue, timeline.core, program.layer_rows, timeline.outcomes, timeline.parts)
         for core in range(chip.cores):
-            _charge_all(table, core, chip.timing.dma_issue_cycles, out[core])
+            _charge_all(ran, core, chip.timing.dma_issue_cycles, out[core])
     return out
 
 
 @entry
-def _charge_all(t: Ints, core: int, issue: int, out: Ints) -> None:
+def _charge_all(t: Ran, core: int, issue: int, out: Ints) -> None:
     low = 0
     last = 0
-    for i in range(len(t)):
-        if t[i, END] >= t[last, END]:
+    for i in range(len(t.queue)):
+        if t.outcomes[i, END] >= t.outcomes[last, END]:
             last = i
-        if t[i, QUEUE] == MAC_QUEUE and t[i, CORE] == core:
-            _charge_chain(t, i, core, low, t[i, START], issue, out)
+        if t.queue[i] == MAC_QUEUE and t.core[i] == core:
+            _charge_chain(t, i, core, low, t.outcomes[i, START], issue, out)
             for k in range(3):
-                out[t[i, LAYER], COMPUTE + k] += t[i, PARTS + k]
-            out[t[i, LAYER], BANK_CONFLICT] += t[i, STOLEN]
-            low = t[i, END]
-    high = _charge_one(t, last, core, low, t[last, END], issue, out)
+                out[t.layer[i], COMPUTE + k] += t.parts[i, k]
+            out[t.layer[i], BANK_CONFLICT] += t.outcomes[i, CYCLES_STOLEN]
+            low = t.outcomes[i, END]
+    high = _charge_one(t, last, core, low, t.outcomes[last, END], issue, out)
     _charge_chain(t, last, core, low, high, issue, out)
 
 
-@kernel
-def _charge_chain(t: Ints, i: int, core: int, low: int, high: int, issue: int, out: Ints) -> None:
+@step
+def _charge_chain(t: Ran, i: int, core: int, low: int, high: int, issue: int, out: Ints) -> None:
     """Charge the cycles from `low` to `high`, where instruction `i` starts."""
     while high > low:
-        ready = max(low, t[i, READY])
-        out[t[i, LAYER], BANK_CONFLICT if _is_own(t, i, core) else OTHER_CORES] += high - ready
-        blocker = t[i, BLOCKER]
+        ready = max(low, t.outcomes[i, READY])
+        out[t.layer[i], BANK_CONFLICT if _is_own(t, i, core) else OTHER_CORES] += high - ready
+        blocker = t.outcomes[i, BLOCKER]
         if blocker < 0:
-            out[t[i, LAYER], DEPENDENCY if _is_own(t, i, core) else OTHER_CORES] += ready - low
+            out[t.layer[i], DEPENDENCY if _is_own(t, i, core) else OTHER_CORES] += ready - low
             return
         high = _charge_one(t, blocker, core, low, ready, issue, out)
         i = blocker
 
 
-@kernel
-def _is_own(t: Ints, i: int, core: int) -> bool:
+@step
+def _is_own(t: Ran, i: int, core: int) -> bool:
     """Say whether an instruction is of a core, or of all."""
-    return t[i, QUEUE] >= HOST_QUEUE or t[i, CORE] == core  # type: ignore[no-any-return]
+    return t.queue[i] >= HOST_QUEUE or t.core[i] == core  # type: ignore[no-any-return]
 
 
-@kernel
-def _charge_one(t: Ints, i: int, core: int, low: int, high: int, issue: int, out: Ints) -> int:
+@step
+def _charge_one(t: Ran, i: int, core: int, low: int, high: int, issue: int, out: Ints) -> int:
     """Charge the cycles after `low` in which instruction `i` runs, which ends at `high`; return where it began."""
-    began = max(low, t[i, START])
-    layer = t[i, LAYER]
+    began = max(low, t.outcomes[i, START])
+    layer = t.layer[i]
     own = _is_own(t, i, core)
-    if high <= began or (own and t[i, QUEUE] == MAC_QUEUE):
+    if high <= began or (own and t.queue[i] == MAC_QUEUE):
         return began  # type: ignore[no-any-return]
     if not own:
         out[layer, OTHER_CORES] += high - began
-    elif t[i, QUEUE] == VECTOR_QUEUE:
-        stolen = min(t[i, STOLEN], high - began)
+    elif t.queue[i] == VECTOR_QUEUE:
+        stolen = min(t.outcomes[i, CYCLES_STOLEN], high - began)
         out[layer, BANK_CONFLICT] += stolen
         out[layer, VECTOR_WORK] += high - began - stolen
-    elif t[i, QUEUE] >= HOST_QUEUE:
+    elif t.queue[i] >= HOST_QUEUE:
         out[layer, HOST_WORK] += high - began
     else:
-        first = min(max(t[i, START] + issue, began), high)
+        first = min(max(t.outcomes[i, START] + issue, began), high)
         out[layer, DEPENDENCY] += first - began
         out[layer, DMA_WAIT] += high - first
     return began  # type: ignore[no-any-return]

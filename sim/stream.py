@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import numpy.typing as npt
 from accelc.errors import MachineError
 from accelc.isa.rows import cut_operands, row_ranges
 from accelc.program import Operand, StreamCall
-from accelc.sim.kernels.chain import compiled
 from accelc.sim.kernels.real import OPERATIONS
 
 Array = npt.NDArray[Any]
@@ -22,13 +19,6 @@ Bytes = npt.NDArray[np.uint8]
 TYPES = {"float32": "<f4", "int32": "<i4", "int16": "<i2", "int8": "u1", "uint8": "u1"}
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 EXCESS = {"int8": 128, "uint8": 0, "int16": 0}
-
-
-def prepared(dram: Bytes, call: StreamCall) -> Callable[[], None]:
-    """Return a function that runs a stream again and again; raise MachineError if an operand leaves the DRAM."""
-    for operand in (*call.inputs, call.output):
-        _window(dram, operand)
-    return compiled(dram, call) or partial(run_stream, dram, call)
 
 
 def run_stream(dram: Bytes, call: StreamCall) -> None:

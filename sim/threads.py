@@ -19,14 +19,16 @@ from accelc.isa import TABLE, Memory, Queue, Space, by_name
 from accelc.sim.dispatch import MEET, execute
 from accelc.sim.jit import entry, kernel
 from accelc.sim.kernels.meet import LINE
-from accelc.sim.timing import touched_ranges
+from accelc.sim.kernels.packed import PLAIN, RUNS, Packed
+from accelc.sim.table import touched_ranges
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 SKIP = by_name("sync").opcode  # executes as nothing
 BLOCK = 16  # channels of a weight block
-LEAVING = [op for op, made in TABLE.items() if made.queue is Queue.HOST or made.name == "stream"]
+STREAM = by_name("stream").opcode
+LEAVING = [STREAM, *(op for op, made in TABLE.items() if made.queue is Queue.HOST)]
 SPACE, FIRST, END, IS_WRITE = range(4)  # of a touched range
 ABSENT = -1
 ACC = int(Space.ACC)
@@ -123,9 +125,10 @@ class Parts:
     meets: Bools
 
 
-def parts_of(opcodes: Ints, rows: Ints, count: int) -> Parts:
-    """Return a program in parts for `count` threads."""
-    leaves = np.isin(opcodes, LEAVING)
+def parts_of(opcodes: Ints, rows: Ints, count: int, packed: Packed | None = None) -> Parts:
+    """Return a program in parts for `count` threads; of its streams, the first thread runs those that are packed."""
+    streams = _packed_streams(opcodes, rows, packed)
+    leaves = np.isin(opcodes, LEAVING) & ~streams
     codes = [opcodes, *(np.where(leaves, opcodes, SKIP) for _ in range(count - 1))]
     made, sums = [rows, *(rows.copy() for _ in range(count - 1))], np.full(len(rows), ABSENT)
     cut_codes, cut_rows = [code.copy() for code in codes], [each.copy() for each in made]
@@ -144,8 +147,18 @@ def parts_of(opcodes: Ints, rows: Ints, count: int) -> Parts:
     for part in range(count):
         cut_codes[part][whole], cut_rows[part][whole] = codes[part][whole], made[part][whole]
     meets = np.zeros(len(rows), np.bool_)
-    _find_meetings(_touched(cut_codes, cut_rows), np.where(whole, ABSENT, sums), leaves, meets)
+    _find_meetings(_touched(cut_codes, cut_rows), np.where(whole, ABSENT, sums), leaves, streams, meets)
     return Parts(tuple(cut_codes), tuple(cut_rows), meets)
+
+
+def _packed_streams(opcodes: Ints, rows: Ints, packed: Packed | None) -> Bools:
+    """Return which instructions are streams that the loop over instructions runs."""
+    found = opcodes == STREAM
+    if packed is not None:
+        index = rows[found, 0]
+        known = index < len(packed.heads)
+        found[found] = known & (packed.heads[np.where(known, index, 0), RUNS] != PLAIN)
+    return found if packed is not None else np.zeros_like(found)
 
 
 def _numbered(convs: _Kind) -> Ints:
@@ -170,15 +183,18 @@ def _overlaps(touched: Ints, sums: Ints) -> Bools:
 
 
 @entry
-def _find_meetings(touched: Ints, sums: Ints, leaves: Bools, meets: Bools) -> None:
+def _find_meetings(touched: Ints, sums: Ints, leaves: Bools, streams: Bools, meets: Bools) -> None:
     """Say before which instructions the threads meet: where one clashes with any since they last met.
 
-    Where the loop over instructions is left, one thread waits for the others anyway.
+    Where the loop over instructions is left, one thread waits for the others anyway. Before and after a stream, whose
+    ranges are not known here, they meet in any case.
     """
     met = 0
     for j in range(touched.shape[1]):
         if leaves[j]:
             met = j
+        if streams[j] or (j > 0 and streams[j - 1]):
+            meets[j], met = True, j
         for i in range(met, j):
             if _clash(touched, sums, i, j):
                 meets[j], met = True, j
@@ -204,8 +220,9 @@ def _clash(touched: Ints, sums: Ints, i: int, j: int) -> bool:
 class Crew:
     """Threads that execute a program together; the first is the caller's."""
 
-    def __init__(self, opcodes: Ints, rows: Ints, count: int) -> None:
-        parts = parts_of(opcodes, rows, count)
+    def __init__(self, opcodes: Ints, rows: Ints, count: int, packed: Packed | None = None) -> None:
+        parts = parts_of(opcodes, rows, count, packed)
+        self._packed = packed
         self._counts = np.zeros(LINE // 8 * count, np.int64)
         # Meetings go between the instructions; `_starts` says where each begins, the meeting before it included.
         self._starts = np.arange(len(rows) + 1) + np.append(0, np.cumsum(parts.meets))
@@ -221,7 +238,7 @@ class Crew:
 
     def execute(self, m: Memory, first: int, last: int, *, wide: bool) -> tuple[int, int]:
         """Execute instructions as `dispatch.execute` does."""
-        work = m, int(self._starts[first]), int(self._starts[last]), wide
+        work = m, int(self._starts[first]), int(self._starts[last]), wide, self._packed
         others = [self._pool.submit(_execute, code, *work) for code in self._code[1:]]
         try:
             why, at = _execute(self._code[0], *work)
@@ -231,6 +248,8 @@ class Crew:
         return why, int(self._number[at]) if at < work[2] else last
 
 
-def _execute(code: tuple[Ints, Ints], m: Memory, first: int, last: int, wide: bool) -> tuple[int, int]:
+def _execute(
+    code: tuple[Ints, Ints], m: Memory, first: int, last: int, wide: bool, packed: Packed | None
+) -> tuple[int, int]:
     opcodes, rows = code
-    return execute(opcodes, rows, rows.view(np.float32), m, first, last, wide)
+    return execute(opcodes, rows, rows.view(np.float32), m, first, last, wide, packed)

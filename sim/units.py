@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.isa import Queue, by_name
+from accelc.sim.jit import step
 
 Ints = npt.NDArray[np.int64]
 
 PER_CORE = int(Queue.HOST)  # queues that each core has
+SYNC, HALT = by_name("sync").opcode, by_name("halt").opcode
 SHARED = len(Queue) - PER_CORE  # and those that are there once
 
 
@@ -39,8 +41,16 @@ def unit_name(unit: int, cores: int) -> str:
     return f"{name} of core {unit // PER_CORE}" if cores > 1 else name
 
 
+@step
+def fence_of(i: int, opcodes: Ints) -> int:
+    """Return the index before which all must be complete for instruction `i`, 0 where it does not wait for all."""
+    if opcodes[i] == SYNC:
+        return i
+    return len(opcodes) if opcodes[i] == HALT else 0
+
+
 def fences(opcodes: Ints) -> Ints:
-    """Return for each instruction that waits for all queues the index before which all must be complete, else 0."""
-    found = np.where(opcodes == by_name("sync").opcode, np.arange(len(opcodes)), 0)
-    found[opcodes == by_name("halt").opcode] = len(opcodes)
+    """Return `fence_of` each instruction."""
+    found = np.where(opcodes == SYNC, np.arange(len(opcodes)), 0)
+    found[opcodes == HALT] = len(opcodes)
     return found

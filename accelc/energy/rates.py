@@ -30,12 +30,14 @@ def rates_of(chip: Chip) -> Rates:
 def rates_by(prices: Prices) -> Rates:
     """Return the rates of a chip by its prices: as energy is linear in the counts, one event gives each."""
     chip, events = prices.chip, len(ev.NAMES)
-    none = np.zeros(events, np.int64)
-    each = prices.energies(np.eye(events, dtype=np.int64), none, none.astype(np.float64))
+    # A row for each event, one for a cycle, one for a second of the host.
+    counts, cycles = np.eye(events + 2, events, dtype=np.int64), np.zeros(events + 2, np.int64)
+    seconds = np.zeros(events + 2)
+    cycles[events], seconds[events + 1] = 1, 1.0
+    *each, cycle, host = prices.energies(counts, cycles, seconds)
     pj = {name: _picojoules(joules) for name, joules in zip(ev.NAMES, each, strict=True)}
-    cycle = prices.energy(none, 1)
     passing_w = {name: cycle[name] * chip.clock_mhz * 1e6 for name in ("clock", "leakage")}
-    return Rates(pj, passing_w, prices.energy(none, 0, 1.0)["host"])
+    return Rates(pj, passing_w, host["host"])
 
 
 def _picojoules(energy: Mapping[str, float]) -> Mapping[str, float]:

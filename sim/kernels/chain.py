@@ -1,20 +1,17 @@
-"""Chains of functions of real numbers, compiled: a `map` stream on tensors where they lie in DRAM, block by block.
+"""Chains of functions of real numbers: a `map` stream on tensors where they lie in DRAM, block by block.
 
-The plain forms are `isa.real` (functions) and `accelc.sim.stream` (operands and results); a stream with anything that
-is not compiled here runs on those.
+The plain forms are `isa.real` (functions) and `accelc.sim.stream` (operands and results).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import math
 
 import numpy as np
 import numpy.typing as npt
 
-from accelc.program import Operand, StreamCall
-from accelc.sim.jit import entry, kernel
-from accelc.sim.kernels.ir import power_of_two, rint, select
+from accelc.sim.jit import kernel
+from accelc.sim.kernels.ir import fma64, power_of_two, rint, select
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -25,108 +22,24 @@ FUNCTIONS = (
 )  # fmt: skip
 IDENTITY, TO_FLOAT, ADD, SUB, MUL, DIV, NEG, ABS, SQRT, RECIPROCAL, EXP, TANH, SIGMOID = range(len(FUNCTIONS))
 FLOAT32, INT32, BYTES = range(3)
-KINDS = {"float32": FLOAT32, "int32": INT32, "int8": BYTES, "uint8": BYTES}
-LOWEST = {"int8": -128, "uint8": 0}
 AXES = 3
 BLOCK = 1024  # elements of a chain taken at a time
-SHORT = 16  # lines of fewer elements gain nothing
-ADDRESS, KIND, ZERO, STRIDES = range(4)
-INVERSE = (0.0, *(1.0 / k for k in range(1, 14)))
-MARGIN = 2.0**-40  # near 0.01, tanh is off by 100 times what its exponential is
+ADDRESS, KIND, ZERO, STRIDES = range(4)  # of a tensor's place: last, bytes from one element of each axis to the next
+PLACE_WIDTH = STRIDES + AXES
+SERIES = 12  # terms of the quick exponential's series
+TERMS = tuple(1.0 / math.factorial(k) for k in range(SERIES + 1))
+MARGIN = 2.0**-46
 BELOW, ABOVE = 1 - MARGIN, 1 + MARGIN
+TANH_MARGIN = 2.0**-40  # near 0.01, tanh is off by 100 times what its exponential is
+TANH_BELOW, TANH_ABOVE = 1 - TANH_MARGIN, 1 + TANH_MARGIN
 
 
-def compiled(dram: Bytes, call: StreamCall) -> Callable[[], None] | None:
-    """Return a function that runs a `map` stream, whose tensors lie in DRAM, or None where its plain form has to."""
-    tensors, shape = [*call.inputs, call.output], call.output.shape
-    strides = [_strides(t, shape) for t in tensors]
-    if call.op != "map" or not _is_known(call) or not _is_apart(call) or any(s is None for s in strides):
-        return None
-    joined = _joined(shape, [s for s in strides if s is not None])
-    if joined is None or not all(s[-1] in (0, _size(t)) for t, s in zip(tensors, joined[1], strict=True)):
-        return None
-    places = [[t.address, KINDS[t.stored], _zero(t), *s] for t, s in zip(tensors, joined[1], strict=True)]
-    steps = [[FUNCTIONS.index(name), chosen[0], chosen[-1]] for name, *chosen in call.attrs["steps"]]
-    least = np.float32(LOWEST.get(call.output.stored, 0) - call.output.zero_point)
-    return partial(
-        _map,
-        dram,
-        np.array(joined[0], np.int64),
-        np.array(places, np.int64),
-        np.array([t.scale for t in tensors], np.float32),
-        np.array(steps, np.int64),
-        np.array([least, least + np.float32(255)], np.float32),
-    )
+@kernel
+def map_lines(dram: Bytes, extents: Ints, places: Ints, scales: Floats, steps: Ints, limits: Floats) -> None:
+    """Run a chain on each block of each line.
 
-
-def _size(tensor: Operand) -> int:
-    return 1 if KINDS[tensor.stored] == BYTES else 4
-
-
-def _zero(tensor: Operand) -> int:
-    """Return the byte that stands for zero."""
-    return tensor.zero_point - LOWEST.get(tensor.stored, 0)
-
-
-def _is_known(call: StreamCall) -> bool:
-    """Say whether every type and function is compiled, and every value a real number where it is used."""
-    steps, stored = call.attrs["steps"], [t.stored for t in call.inputs]
-    if not steps or call.output.stored == "int32" or any(kind not in KINDS for kind in [*stored, call.output.stored]):
-        return False
-    integers = {k for k, kind in enumerate(stored) if kind == "int32"}
-    return all(
-        name in FUNCTIONS and (name == "to_float" or not integers.intersection(chosen)) for name, *chosen in steps
-    )
-
-
-def _strides(tensor: Operand, shape: Sequence[int]) -> tuple[int, ...] | None:
-    """Return a tensor's strides along the axes of the shape that it is repeated to; None if it is not its shape."""
-    more = len(shape) - len(tensor.shape)
-    if more < 0 or any(n not in (1, m) for n, m in zip(tensor.shape, shape[more:], strict=True)):
-        return None
-    return (*[0] * more, *(0 if n == 1 else s for n, s in zip(tensor.shape, tensor.strides, strict=True)))
-
-
-def _joined(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]] | None:
-    """Return AXES extents and strides of the same elements in the same order, or None where that does not pay.
-
-    The last axis has elements without gaps, or one element (stride 0) for all of it.
+    `work` has a row for each operand that is not read where it lies, then for each step that is not written there.
     """
-    kept = [axis for axis, extent in enumerate(shape) if extent != 1]
-    extents: list[int] = []
-    held: list[list[int]] = [[] for _ in strides]
-    for axis in kept:
-        if extents and all(h[-1] == s[axis] * shape[axis] for h, s in zip(held, strides, strict=True)):
-            extents[-1] *= shape[axis]
-            held = [[*h[:-1], s[axis]] for h, s in zip(held, strides, strict=True)]
-        else:
-            extents.append(shape[axis])
-            held = [[*h, s[axis]] for h, s in zip(held, strides, strict=True)]
-    if not 0 < len(extents) <= AXES or extents[-1] < SHORT:
-        return None
-    more = AXES - len(extents)
-    return [1] * more + extents, [[0] * more + h for h in held]
-
-
-def _is_apart(call: StreamCall) -> bool:
-    """Say whether the result lies apart from every operand, or element for element where one does."""
-    low, high = _ends(call.output)
-    place = (call.output.address, call.output.stored, call.output.shape, call.output.strides)
-    apart = ((t, *_ends(t)) for t in call.inputs)
-    return all(
-        end <= low or first >= high or (t.address, t.stored, t.shape, t.strides) == place for t, first, end in apart
-    )
-
-
-def _ends(tensor: Operand) -> tuple[int, int]:
-    """Return the first address of a tensor and one past its last."""
-    reach = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
-    return tensor.address, tensor.address + reach + _size(tensor)
-
-
-@entry
-def _map(dram: Bytes, extents: Ints, places: Ints, scales: Floats, steps: Ints, limits: Floats) -> None:
-    """Run a chain on each block of each line: a row of `work` for each operand, then for each step."""
     last = len(places) - 1
     work = np.empty((last + len(steps), BLOCK), np.float32)
     for i in range(extents[0]):
@@ -134,16 +47,60 @@ def _map(dram: Bytes, extents: Ints, places: Ints, scales: Floats, steps: Ints, 
             for first in range(0, extents[2], BLOCK):
                 count = min(BLOCK, extents[2] - first)
                 for r in range(last):
-                    at = i * places[r, STRIDES] + j * places[r, STRIDES + 1] + first * places[r, STRIDES + 2]
-                    _read(dram, places[r], at, scales[r], work[r], count)
+                    if not _is_read_in_place(places[r]) and (first == 0 or places[r, STRIDES + 2]):
+                        read_line(dram, places[r], offset(places[r], i, j, first), scales[r], work[r], count)
                 for k in range(len(steps)):
-                    _apply(steps[k, 0], work[steps[k, 1]], work[steps[k, 2]], work[last + k], count)
-                at = i * places[last, STRIDES] + j * places[last, STRIDES + 1] + first * places[last, STRIDES + 2]
-                _write(dram, places[last], at, scales[last], limits, work[last + len(steps) - 1], count)
+                    a = _values(dram, places, work, steps[k, 1], i, j, first, count)
+                    b = _values(dram, places, work, steps[k, 2], i, j, first, count)
+                    if k + 1 == len(steps) and _is_written_in_place(places):
+                        _apply(steps[k, 0], a, b, _floats(dram, places[last], i, j, first, count), count)
+                    else:
+                        _apply(steps[k, 0], a, b, work[last + k], count)
+                if not _is_written_in_place(places):
+                    at = offset(places[last], i, j, first)
+                    write_line(dram, places[last], at, scales[last], limits, work[last + len(steps) - 1], count)
 
 
 @kernel
-def _read(dram: Bytes, place: Ints, at: int, scale: float, row: Floats, count: int) -> None:
+def offset(place: Ints, i: int, j: int, k: int) -> int:
+    """Return how many bytes behind a tensor's first element another lies."""
+    return i * place[STRIDES] + j * place[STRIDES + 1] + k * place[STRIDES + 2]  # type: ignore[no-any-return]
+
+
+@kernel
+def _is_read_in_place(place: Ints) -> bool:
+    """Say whether an operand is float32 numbers side by side."""
+    return place[KIND] == FLOAT32 and place[STRIDES + 2] != 0  # type: ignore[no-any-return]
+
+
+@kernel
+def _is_written_in_place(places: Ints) -> bool:
+    """Say whether the result is float32 numbers that are not an operand's too: a curve may read those twice."""
+    last = len(places) - 1
+    apart = places[last, KIND] == FLOAT32
+    for r in range(last):
+        apart &= places[r, ADDRESS] != places[last, ADDRESS]
+    return apart  # type: ignore[no-any-return]
+
+
+@kernel
+def _floats(dram: Bytes, place: Ints, i: int, j: int, first: int, count: int) -> Floats:
+    at = place[ADDRESS] + offset(place, i, j, first)
+    found: Floats = dram[at : at + 4 * count].view(np.float32)
+    return found
+
+
+@kernel
+def _values(dram: Bytes, places: Ints, work: Floats, row: int, i: int, j: int, first: int, count: int) -> Floats:
+    """Return the numbers of an operand or a step."""
+    if row < len(places) - 1 and _is_read_in_place(places[row]):
+        return _floats(dram, places[row], i, j, first, count)
+    step: Floats = work[row]
+    return step
+
+
+@kernel
+def read_line(dram: Bytes, place: Ints, at: int, scale: float, row: Floats, count: int) -> None:
     """Read `count` elements as float32; a stride of 0 repeats the first."""
     at += place[ADDRESS]
     held = count if place[STRIDES + 2] else 1
@@ -165,7 +122,7 @@ def _read(dram: Bytes, place: Ints, at: int, scale: float, row: Floats, count: i
 
 
 @kernel
-def _write(dram: Bytes, place: Ints, at: int, scale: float, limits: Floats, row: Floats, count: int) -> None:
+def write_line(dram: Bytes, place: Ints, at: int, scale: float, limits: Floats, row: Floats, count: int) -> None:
     """Write `count` results, quantized where bytes are stored; a NaN becomes the zero point."""
     at += place[ADDRESS]
     if place[KIND] == FLOAT32:
@@ -220,7 +177,7 @@ def _apply(code: int, a: Floats, b: Floats, out: Floats, count: int) -> None:  #
 
 
 # Each curve is worked out with exponentials that are quick and off by a few units in the last place. Where the nearest
-# float32 is the same `MARGIN` below and above, which is wider than they are off, it is the definition's; if one of a
+# float32 is the same a margin below and above, which is wider than they are off, it is the definition's; if one of a
 # block's is not, the block is worked out by the definition.
 
 
@@ -244,8 +201,8 @@ def _tanh(a: Floats, out: Floats, count: int) -> None:
     for k in range(count):
         x = np.float64(a[k])
         near = _tanh64(x, _near_exp64(2.0 * abs(x)))
-        out[k] = np.float32(near * BELOW)
-        unsure |= out[k] != np.float32(near * ABOVE)
+        out[k] = np.float32(near * TANH_BELOW)
+        unsure |= out[k] != np.float32(near * TANH_ABOVE)
     if unsure:
         for k in range(count):
             x = np.float64(a[k])
@@ -277,11 +234,11 @@ def _exp64(x: float) -> float:
 
 @kernel
 def _near_exp64(x: float) -> float:
-    """Return the same with products by 1 / k for quotients by k: off by less than 2**-50 of it."""
+    """Return the same with fewer terms, each rounded once: off by less than 2**-50 of it."""
     n, g = _reduced(x)
-    series = 1.0
-    for k in range(13, 0, -1):
-        series = series * (g * INVERSE[k]) + 1.0
+    series = TERMS[SERIES]
+    for k in range(SERIES - 1, -1, -1):
+        series = fma64(series, g, TERMS[k])
     return _grown(x, series, n)
 
 

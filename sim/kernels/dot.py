@@ -28,19 +28,22 @@ BLOCKS = 2  # most blocks of one call
 LONE_BLOCKS = 4  # most blocks of one pixel, whose sums would wait for each other with fewer
 WORDS = vector(I32, LANES)
 BYTES = vector(I8, 4 * LANES)
+FETCH_TO_L2 = I32(0), I32(2), I32(1)  # to read, into the second level, data
 HALVES = vector(I16, 2 * LANES)
-ARGS = 11  # to, to_col, act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes; then accumulate
+ARGS = 12  # to, to_col, act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes, ahead; accumulate
 
 
 @emitted
 def dot(
     _typing: Any, _blocks: Any, _strip: Any, _to: Any, _to_col: Any, _act: Any, _act_col: Any, _taps_y: Any,
-    _taps_x: Any, _tap_row: Any, _tap_col: Any, _quads: Any, _weights: Any, _block_bytes: Any, _accumulate: Any,
+    _taps_x: Any, _tap_row: Any, _tap_col: Any, _quads: Any, _weights: Any, _block_bytes: Any, _ahead: Any,
+    _accumulate: Any,
 ) -> Any:
     """Accumulate `strip` (1 to STRIP) pixels x `blocks` (1 to BLOCKS, of one pixel LONE_BLOCKS) blocks of 16 channels.
 
     Then come integers: address of the sums, bytes between pixels' sums, address of the pixels, bytes between pixels,
-    taps_y, taps_x, tap_row, tap_col, depth/4, address of the weights, bytes between blocks, accumulate (0 or 1).
+    taps_y, taps_x, tap_row, tap_col, depth/4, address of the weights, bytes between blocks, how far ahead of those
+    weights lie others to be fetched from memory (0: none), accumulate (0 or 1).
     """
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
@@ -100,7 +103,8 @@ def _tile(module: ir.Module, strip: int, blocks: int, vnni: bool) -> ir.Function
 
 def _walk(bd: ir.IRBuilder, strip: int, blocks: int, vnni: bool, sums: list[ir.Value], args: list[ir.Value]) -> None:
     """Emit the loops over taps and depth."""
-    act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes = args
+    act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes, ahead = args
+    fetch = declare(bd.module, "llvm.prefetch.p0", ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
     at_weights = bd.alloca(I64)
     bd.store(weights, at_weights)
     rows = [bd.mul(act_col, I64(r)) for r in range(strip)]
@@ -111,6 +115,9 @@ def _walk(bd: ir.IRBuilder, strip: int, blocks: int, vnni: bool, sums: list[ir.V
             with repeat(bd, quads) as k:
                 at = bd.load(at_weights)
                 w = [load(bd, bd.add(at, bd.mul(block_bytes, I64(v))), WORDS) for v in range(blocks)]
+                for v in range(blocks if strip > 1 else 0):  # one pixel's products take no longer than its weights
+                    later = bd.add(bd.add(at, ahead), bd.mul(block_bytes, I64(v)))
+                    bd.call(fetch, [bd.inttoptr(later, I8.as_pointer()), *FETCH_TO_L2])
                 here = bd.add(tap, bd.shl(k, I64(2)))
                 for r in range(strip):
                     quad = load(bd, bd.add(here, rows[r]), I32)

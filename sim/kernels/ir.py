@@ -133,6 +133,18 @@ def _fma_by_odd_rounding(bd: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value
 
 
 @emitted
+def fma64(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """Return a * b + c of float64 values, rounded once where the processor can, else twice."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        if "+fma" in features(context) or "+avx512f" in features(context):
+            return bd.call(declare(bd.module, "llvm.fma.f64", F64, [F64] * 3), list(args))
+        return bd.fadd(bd.fmul(args[0], args[1]), args[2])
+
+    return types.float64(types.float64, types.float64, types.float64), codegen
+
+
+@emitted
 def power_of_two(_typing: Any, _exponent: Any) -> Any:
     """Return 2.0**n as a float64 for an integer -1022 <= n <= 1023."""
 
@@ -150,6 +162,32 @@ def select(_typing: Any, _first: Any, _a: Any, _b: Any) -> Any:
         return bd.select(args[0], args[1], args[2])
 
     return types.float64(types.boolean, types.float64, types.float64), codegen
+
+
+@emitted
+def add_words(_typing: Any, _to: Any, _a: Any, _b: Any, _count: Any) -> Any:
+    """Write the sums of `count` int32 at integer addresses `a` and `b` to `to`, in order where that overlaps `b`."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        to, a, b, count = args
+        overlaps = bd.icmp_unsigned("<", bd.sub(bd.sub(to, b), I64(1)), I64(4 * LANES - 1))
+        wide = bd.select(overlaps, I64(0), bd.sdiv(count, I64(LANES)))
+        done = bd.mul(wide, I64(4 * LANES))
+        rest = bd.sub(count, bd.mul(wide, I64(LANES)))
+        _add_each(bd, vector(I32, LANES), wide, (to, a, b))
+        _add_each(bd, I32, rest, (bd.add(to, done), bd.add(a, done), bd.add(b, done)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+def _add_each(bd: ir.IRBuilder, kind: ir.Type, count: ir.Value, places: tuple[ir.Value, ir.Value, ir.Value]) -> None:
+    """Emit a loop over `count` sums of one type at three addresses."""
+    size = I64(4 if kind is I32 else 4 * LANES)
+    to, a, b = places
+    with bd.if_then(bd.icmp_signed(">", count, I64(0))), repeat(bd, count) as k:
+        at = bd.mul(k, size)
+        store(bd, bd.add(load(bd, bd.add(a, at), kind), load(bd, bd.add(b, at), kind)), bd.add(to, at))
 
 
 @emitted

@@ -44,7 +44,7 @@ def conv(  # dataflow is a matter of time alone
                         to + 4 * ((y * cols + x) * acc_col + g * n + 16 * j), 4 * acc_col,
                         pixels + y * act_row + x * act_col + g * act_group, act_col,
                         taps_y, taps_x, tap_row, tap_col, depth // 4,
-                        weights + (g * (n // 16) + j) * block, block, accumulate,
+                        weights + (g * (n // 16) + j) * block, block, most * block if x + y == 0 else 0, accumulate,
                     )  # fmt: skip
                     x = after
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelc.isa.real import FUNCTIONS, REDUCTIONS, UPDATES
-from accelc.sim.jit import Entry, entry, kernel
+from accelc.sim.jit import Entry, entry
+from accelc.sim.kernels.fold import fold_lines
 
 Array = npt.NDArray[Any]
 Attrs = Mapping[str, Any]
@@ -61,29 +62,7 @@ def reduce(attrs: Attrs, operands: Sequence[Array], shape: Shape) -> Array:
 
 
 def _fold(lines: Array, code: int, found: Array) -> None:
-    # Four lines at a time: each takes its elements in order, none waits for the sums of another.
-    for i in range(0, lines.shape[0] - 3, 4):
-        a, b, c, d = lines[i, 0], lines[i + 1, 0], lines[i + 2, 0], lines[i + 3, 0]
-        for k in range(1, lines.shape[1]):
-            a, b = _joined(code, a, lines[i, k]), _joined(code, b, lines[i + 1, k])
-            c, d = _joined(code, c, lines[i + 2, k]), _joined(code, d, lines[i + 3, k])
-        found[i], found[i + 1], found[i + 2], found[i + 3] = a, b, c, d
-    for i in range(lines.shape[0] // 4 * 4, lines.shape[0]):
-        total = lines[i, 0]
-        for k in range(1, lines.shape[1]):
-            total = _joined(code, total, lines[i, k])
-        found[i] = total
-
-
-@kernel
-def _joined(code: int, total: Any, x: Any) -> Any:
-    """Return sum, product, maximum or minimum of two numbers; of the latter a NaN, else the first of equal ones."""
-    if code == 0:
-        return total + x
-    if code == 1:
-        return total * x
-    other = not x <= total if code == 2 else not x >= total
-    return x if other and total == total else total
+    fold_lines(lines, code, found)
 
 
 def _find(lines: Array, code: int, found: Array) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from accelc.isa.core import Memory
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.ir import fma, rint
+from accelc.sim.kernels.ir import add_words, address, fma, rint
 
 CHUNK = 64  # elements that pass through the row at a time
 FAR = np.float32(1048576)  # beyond every clamp; keeps conversions to int32 defined
@@ -78,12 +78,9 @@ def drain(
     m: Memory, acc: int, acc_col: int, dst: int, dst_col: int, pixels: int, n: int, params: int
 ) -> None:
     """Partial sums with bias to four bytes each."""
-    bias = m.wgt[params : params + 4 * n].view(np.int32)
+    bias = address(m.wgt) + params
     for p in range(pixels):
-        total = m.acc[acc + p * acc_col : acc + p * acc_col + n]
-        out = m.act[dst + p * dst_col : dst + p * dst_col + 4 * n].view(np.int32)
-        for j in range(n):
-            out[j] = np.int32(total[j] + bias[j])
+        add_words(address(m.act) + dst + p * dst_col, address(m.acc) + 4 * (acc + p * acc_col), bias, n)
 
 
 @kernel

@@ -192,6 +192,18 @@ def test_drain(operands: Operands) -> None:
     check(by_name("drain"), memory(9), {k: operands[k] for k in names} | {"dst_col": 4 * operands["n"] + 1})
 
 
+@pytest.mark.parametrize("ahead", [-4, 0, 4, 60, 64])
+def test_drained_sums_may_overlap_their_bias(ahead: int) -> None:
+    """In a unified scratchpad each sum takes the bias as the sums before it have left it."""
+    made, filled = by_name("drain"), memory(19)
+    operands = {"acc": 3, "acc_col": 50, "dst": 400 + ahead, "dst_col": 200, "pixels": 2, "n": 50, "params": 400}
+    both = [Memory(filled.dram, act, act.view(np.int8), filled.acc) for act in (filled.act.copy(), filled.act.copy())]
+    made.action(both[0], **operands)
+    dispatch.drain(both[1], *(operands[f.name] for f in made.fields))
+    np.testing.assert_array_equal(both[1].act, both[0].act)
+    assert (both[0].act != filled.act).any()
+
+
 @st.composite
 def pairs(draw: Draw) -> Operands:
     n = draw(st.sampled_from([1, 3, 16, 63, 64, 65, 130]))

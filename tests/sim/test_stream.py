@@ -22,7 +22,8 @@ from accelc.program_records import check_program
 from accelc.run import run_compiled
 from accelc.sim.kernels import chain
 from accelc.sim.kernels.real import OPERATIONS
-from accelc.sim.stream import prepared, read_operand, run_stream, write_operand
+from accelc.sim.packing import pack, run_one
+from accelc.sim.stream import read_operand, run_stream, write_operand
 
 Array = npt.NDArray[Any]
 
@@ -34,6 +35,11 @@ def numbers(rng: np.random.Generator, shape: tuple[int, ...], kind: str, strange
     if strange and x.size:
         x.reshape(-1)[rng.integers(0, x.size)] = rng.choice([np.nan, np.inf, -np.inf, 0.0])
     return x
+
+
+def run_packed(dram: Array, call: StreamCall) -> bool:
+    """Run a stream as the loop over instructions does; say whether it is one that the loop knows."""
+    return bool(run_one(dram, pack([call], dram.size), 0))
 
 
 def same(op: str, attrs: dict[str, Any], operands: list[Array], shape: tuple[int, ...]) -> None:
@@ -123,13 +129,87 @@ def test_compiled_chains_equal_their_plain_form() -> None:
             if tensor.stored == "float32":
                 write_operand(fast, tensor, numbers(rng, tensor.shape, "f", strange=True))
         plain = fast.copy()
-        run = chain.compiled(fast, call)
-        if run is not None:
+        if run_packed(fast, call):
             count += 1
-            run()
             run_stream(plain, call)
             np.testing.assert_array_equal(read_operand(fast, output), read_operand(plain, output), str(call))
     assert count > 60
+
+
+def test_compiled_chains_may_write_over_an_operand() -> None:
+    """A curve may read its operand twice, so a result in its operand's place is not written before that."""
+    count = 5000
+    x = Operand(0, "float32", (count,), (4,))
+    fast = np.linspace(-9, 9, count, dtype=np.float32).view(np.uint8).copy()
+    plain = fast.copy()
+    call = StreamCall("s", "map", {"steps": [("sigmoid", 0), ("add", 1, 0), ("tanh", 2)]}, (x,), x)
+    for dram, run in ((fast, run_packed), (plain, run_stream)):
+        for steps in ([("exp", 0)], call.attrs["steps"]):
+            run(dram, replace(call, attrs={"steps": steps}))
+    np.testing.assert_array_equal(fast, plain)
+
+
+@pytest.mark.parametrize("fn", ["sum", "prod", "max", "min"])
+def test_compiled_reductions_equal_their_plain_form(fn: str) -> None:
+    """In every bit, of lines longer and shorter than what is taken at once, with NaN, infinities, signed zeros."""
+    rng = np.random.default_rng(8)
+    for lines, count in ((1, 1), (3, 63), (9, 64), (5, 200), (6, 1000)):
+        values = numbers(rng, (lines, count), "f")
+        odd = rng.random(values.shape) < 0.02
+        values[odd] = rng.choice(np.array([np.nan, np.inf, -np.inf], np.float32), int(odd.sum()))
+        values[: lines // 2] = np.where(rng.random((lines // 2, count)) < 0.5, np.float32(0.0), np.float32(-0.0))
+        x = Operand(64, "float32", (lines, count), (4 * count, 4))
+        y = Operand(1 << 16, "float32", (lines, 1), (4, 4))
+        fast = np.zeros(1 << 17, np.uint8)
+        write_operand(fast, x, values)
+        plain = fast.copy()
+        call = StreamCall("s", "reduce", {"fn": fn, "axes": (1,)}, (x,), y)
+        assert run_packed(fast, call)
+        run_stream(plain, call)
+        np.testing.assert_array_equal(fast, plain)  # bytes: signs of zeros too
+
+
+@pytest.mark.parametrize(
+    ("source", "goal", "step"), [("float32", "uint8", 4), ("int8", "float32", 1), ("uint8", "int8", 1)]
+)
+def test_compiled_selections_equal_their_plain_form(source: str, goal: str, step: int) -> None:
+    """Rows of reals by integers from either end and beyond them, as bytes side by side or apart, and beside gaps."""
+    rng = np.random.default_rng(9)
+    size, out = (4 if kind == "float32" else 1 for kind in (source, goal))
+    x = Operand(0, source, (20, 30), (160, size), 0.5, 3)
+    index = Operand(1 << 13, "int32", (3, 2), (8, 4))
+    y = Operand(1 << 14, goal, (3, 2, 30), (2 * 200, 200, out * step), 0.02, 7)
+    fast = rng.integers(0, 256, 1 << 15).astype(np.uint8)
+    if source == "float32":
+        write_operand(fast, x, numbers(rng, x.shape, "f"))
+    write_operand(fast, index, rng.integers(-24, 24, index.shape).astype(np.int32))
+    plain = fast.copy()
+    call = StreamCall("s", "gather", {}, (x, index), y)
+    assert run_packed(fast, call)
+    run_stream(plain, call)
+    np.testing.assert_array_equal(fast, plain)
+
+
+def test_reductions_and_selections_that_are_not_compiled_run_in_their_plain_form() -> None:
+    """Axes that are not the last, indices of extremes, integers, elements with gaps, a result over its operand."""
+    x, y = Operand(0, "float32", (8, 32), (128, 4)), Operand(1024, "float32", (8, 1), (4, 4))
+    index = Operand(2048, "int32", (3,), (4,))
+    rows = Operand(2112, "float32", (3, 32), (128, 4))
+    cases: list[tuple[str, dict[str, Any], tuple[Operand, ...], Operand]] = [
+        ("reduce", {"fn": "sum", "axes": (0,)}, (x,), replace(y, shape=(1, 32), strides=(128, 4))),
+        ("reduce", {"fn": "argmax", "axes": (1,)}, (x,), replace(y, stored="int32")),
+        ("reduce", {"fn": "max", "axes": (1,)}, (replace(x, stored="int32"),), replace(y, stored="int32")),
+        ("reduce", {"fn": "max", "axes": (1,)}, (replace(x, strides=(120, 4)),), y),
+        ("reduce", {"fn": "max", "axes": (1,)}, (x,), replace(y, address=64)),
+        ("gather", {}, (replace(x, stored="int32"), index), replace(rows, stored="int32")),
+        ("gather", {}, (x, index), replace(rows, address=512)),
+        ("gather", {}, (replace(x, shape=(4, 32), strides=(256, 8)), index), rows),
+    ]
+    for op, attrs, operands, result in cases:
+        dram = np.zeros(4096, np.uint8)
+        call = StreamCall("s", op, attrs, operands, result)
+        assert not run_packed(dram, call), call
+        run_stream(dram, call)
 
 
 def _operand(rng: np.random.Generator, address: int, stored: str, shape: tuple[int, ...]) -> Operand:
@@ -150,9 +230,7 @@ def test_curves_are_the_definitions_for_any_number(name: str) -> None:
     fast = np.zeros(8 * count, np.uint8)
     write_operand(fast, x, np.concatenate([bits, small.astype(np.float32)]))
     plain = fast.copy()
-    run = chain.compiled(fast, call)
-    assert run is not None
-    run()
+    assert run_packed(fast, call)
     run_stream(plain, call)
     np.testing.assert_array_equal(read_operand(fast, y), read_operand(plain, y))
 
@@ -161,7 +239,7 @@ def test_chains_that_are_not_compiled_run_in_their_plain_form() -> None:
     """A function of integers, a result over an operand that lies elsewhere, elements with gaps."""
     dram = np.zeros(4096, np.uint8)
     x, y = (Operand(a, "float32", (2, 64), (256, 4)) for a in (0, 1024))
-    assert chain.compiled(dram, StreamCall("s", "map", {"steps": [("add", 0, 0)]}, (x,), y)) is not None
+    assert run_packed(dram, StreamCall("s", "map", {"steps": [("add", 0, 0)]}, (x,), y))
     for name, source, goal in (
         ("floor", x, y),
         ("exp", x, replace(x, address=64)),
@@ -169,8 +247,8 @@ def test_chains_that_are_not_compiled_run_in_their_plain_form() -> None:
         ("neg", replace(x, stored="int32"), y),
     ):
         call = StreamCall("s", "map", {"steps": [(name, 0)]}, (source,), goal)
-        assert chain.compiled(dram, call) is None
-        prepared(dram, call)()
+        assert not run_packed(dram, call)
+        run_stream(dram, call)
 
 
 @pytest.mark.parametrize("stored", ["uint8", "int8", "int16", "float32", "int32"])
