@@ -126,11 +126,20 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     table = np.empty((len(opcodes), WIDTH), np.int64)
     found = needs(program.waits, units, core, chip.cores), fences(opcodes), _held(touched, chip)
     _tabulate(parts, _host_cycles(program, chip, opcodes, rows), *found, moves(opcodes, rows, touched, chip), table)
+    now = play(table, units, chip)
+    if (table[:, END] < 0).any():
+        raise MachineError(explain(program.words, chip.cores, table[:, END] >= 0, now))
+    return _timeline(table, (program.queues, core), parts, chip)
+
+
+def play(table: Ints, units: Ints, chip: Chip) -> int:
+    """Let a chip's units work off a table whose given columns are filled in; return the cycle at which nothing is left.
+
+    START to BLOCKER are -1 before; they and the columns after them, 0 before, then say what came of each instruction.
+    """
     state = _state(chip, table, units)
     _run(state, table)
-    if (table[:, END] < 0).any():
-        raise MachineError(explain(program.words, chip.cores, table[:, END] >= 0, int(state[NOW])))
-    return _timeline(table, (program.queues, core), parts, chip)
+    return int(state[NOW])
 
 
 @entry

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "energy": LEAVES | {"chip", "isa"},
     "graph": LEAVES,
     **{name: BELOW | {"graph"} | MIDDLE for name in MIDDLE},
-    "schedule": BELOW | {"energy", "graph"} | MIDDLE,
+    "schedule": BELOW | {"energy", "graph", "sim"} | MIDDLE,
     "lower": BELOW | {"energy", "graph", "schedule"} | MIDDLE,
     "sim": BELOW | {"energy"},
     "models": set(),
