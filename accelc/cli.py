@@ -78,6 +78,8 @@ def main() -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no box-drawing characters
     signal.signal(signal.SIGTERM, _terminated)
+    # Read when NumPy loads: clearing huge pages for arrays that live shortly takes up to a third of a compilation.
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     try:
         app()
     except (AccelcError, OSError) as error:
@@ -184,6 +186,7 @@ def run(
     activity: Annotated[
         bool, typer.Option("--activity", help="Count zero products and coded feature maps on any chip.")
     ] = False,
+    threads: Annotated[int, typer.Option(metavar="N", help="Compute values on so many threads.")] = 1,
     json_: JsonFile = None,
     trace: Annotated[Path | None, typer.Option(metavar="OUT.json", help="Write a trace for Perfetto.")] = None,
     outputs: Annotated[Path | None, typer.Option(metavar="OUT.npz", help="Write outputs by ONNX name.")] = None,
@@ -213,7 +216,9 @@ def run(
             raise InputError(f"--check {check} needs the model: a program file does not hold its graph")
         if mapping is not None or dump_mapping is not None:
             raise InputError("--mapping and --dump-mapping need the model: a program file is mapped already")
-        result = _run_file(Path(model), given, chip, fidelity, seed, values=not timing_only, activity=activity)
+        result = _run_file(
+            Path(model), given, chip, fidelity, seed, values=not timing_only, activity=activity, threads=threads
+        )
     else:
         options = _options(
             dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
@@ -222,32 +227,39 @@ def run(
         oracle = "none" if timing_only else check or "reference"
         compiled = _compile(model, chip, options, oracle=None if timing_only else oracle)
         _dump_mapping(compiled, dump_mapping)
-        result = _run_compiled(compiled, given, fidelity, oracle, seed, values=not timing_only, activity=activity)
+        result = _run_compiled(
+            compiled, given, fidelity, oracle, seed, values=not timing_only, activity=activity, threads=threads
+        )
     _write_results(result, json_, trace, outputs)
     if not result.check.passed:
         raise typer.Exit(1)
 
 
 def _run_file(
-    path: Path, given: Arrays | None, chip: str | None, fidelity: str, seed: int, *, values: bool, activity: bool
-) -> Run:
+    path: Path, given: Arrays | None, chip: str | None, fidelity: str, seed: int, *, values: bool, activity: bool,
+    threads: int,
+) -> Run:  # fmt: skip
     from accelc.run import run_program
 
     program = _load(path)
     with _progress() as tell:
         tell("executing")
-        return run_program(program, given, chip=chip, fidelity=fidelity, values=values, seed=seed, activity=activity)
+        return run_program(
+            program, given, chip=chip, fidelity=fidelity, values=values, seed=seed, activity=activity, threads=threads
+        )
 
 
 def _run_compiled(
-    compiled: Compiled, given: Arrays | None, fidelity: str, oracle: str, seed: int, *, values: bool, activity: bool
-) -> Run:
+    compiled: Compiled, given: Arrays | None, fidelity: str, oracle: str, seed: int, *, values: bool, activity: bool,
+    threads: int,
+) -> Run:  # fmt: skip
     from accelc.run import run_compiled
 
     with _progress() as tell:
         return run_compiled(
-            compiled, given, fidelity=fidelity, values=values, check=oracle, seed=seed, activity=activity, progress=tell
-        )
+            compiled, given, fidelity=fidelity, values=values, check=oracle, seed=seed, activity=activity,
+            threads=threads, progress=tell,
+        )  # fmt: skip
 
 
 def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs: Path | None) -> None:

@@ -14,7 +14,7 @@ from accelc import models
 from accelc.chip import Chip, load_chip
 from accelc.errors import InputError, ModelError
 from accelc.frontend import import_onnx
-from accelc.graph import BYTES, WIDE, Graph
+from accelc.graph import BYTES, WIDE, Array, Graph
 from accelc.lower import lower
 from accelc.passes import simplify
 from accelc.program import Program
@@ -127,8 +127,22 @@ def _recipe(model: Model, chip: Chip, options: Options, progress: Progress) -> I
 
 def _imported(model: Model, options: Options) -> Graph:
     """Return the model as a graph; the model itself, as large as the weights, goes when this function does."""
-    source = resolve(model, options)
-    return import_onnx(source, dims=options.dims, allow_host=options.allow_host, precision=options.precision)
+    source, parameters = _parts(model, options)
+    return import_onnx(
+        source, dims=options.dims, allow_host=options.allow_host, precision=options.precision, parameters=parameters
+    )
+
+
+def _parts(model: Model, options: Options) -> tuple[Path | onnx.ModelProto, Mapping[str, Array] | None]:
+    """Return the model and, of a zoo network, the parameters beside it."""
+    if _in_zoo(model):
+        return models.parts(str(model), tiny=options.tiny, batch=options.batch, seed=options.seed)
+    return resolve(model, options), None
+
+
+def _in_zoo(model: Model) -> bool:
+    """Return whether a model is a network of the zoo; a file of that name goes before it."""
+    return not isinstance(model, onnx.ModelProto) and not Path(model).is_file() and str(model) in models.catalog()
 
 
 def _quantized(graph: Graph, chip: Chip, options: Options, progress: Progress) -> Graph:
@@ -189,10 +203,10 @@ def resolve(model: Model, options: Options) -> Path | onnx.ModelProto:
     if isinstance(model, onnx.ModelProto):
         return model
     path, name = Path(model), str(model)
+    if _in_zoo(model):
+        return models.build(name, tiny=options.tiny, batch=options.batch, seed=options.seed)
     if path.is_file():
         return path
-    if name in models.catalog():
-        return models.build(name, tiny=options.tiny, batch=options.batch, seed=options.seed)
     if path.suffix or path.parent != Path():
         raise ModelError(f"'{model}' does not exist or is not a file")
     raise ModelError(not_in_zoo(name))

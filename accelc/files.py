@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -61,36 +60,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def writable_folder(name: str, last: Path) -> Path | None:
-    """Return a folder of that name for what may be made again, or None; `last` is tried after the user's own place.
-
-    The environment's NUMBA_CACHE_DIR comes first, then the system's place for a user's caches.
-    """
-    for root in (*_cache_roots(), last):
-        folder = root / "accelc" / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    return None
-
-
-def _cache_roots() -> list[Path]:
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return [Path(chosen)]
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return []
-    if sys.platform == "darwin":
-        return [home / "Library" / "Caches"]
-    if sys.platform == "win32":
-        return [Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")]
-    return [Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")]
 
 
 def check_writable(*paths: Path | None) -> None:

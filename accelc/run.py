@@ -31,6 +31,7 @@ Arrays = Mapping[str, Array]
 Progress = Callable[[str], None]
 
 FIDELITIES = ("fast", "literal")
+MOST_THREADS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,18 +89,20 @@ def run_program(
     chip: str | Path | Chip | None = None,
     seed: int = 0,
     activity: bool = False,
+    threads: int = 1,
 ) -> Run:
     """Run a program; without inputs, random ones are drawn from `seed`; without `values`, only time and energy.
 
-    With `activity`, and on a chip that gates zeros or codes feature maps, the values' activity is counted; without
-    values there is none, and the energy is that of a run in which nothing is zero.
+    Values are computed on so many `threads`. With `activity`, and on a chip that gates zeros or codes feature maps, the
+    values' activity is counted; without values there is none, and the energy is that of a run in which nothing is zero.
     """
     measured = _measures(fidelity, values)
     target = chip_of(program, chip)
     given = random_inputs(program, seed) if inputs is None and values else dict(inputs or {})
     record = literal(program, target) if measured else None
     recorder = _recorder(program, target, values, activity)
-    computed = Machine(program, target).run(given, literal=record, recorder=recorder) if values else None
+    _check_threads(threads, counted=record is not None or recorder is not None)
+    computed = Machine(program, target, threads).run(given, literal=record, recorder=recorder) if values else None
     note = "a program file holds no graph to compare with" if values else "no values were computed"
     return _join(program, target, computed, Check("none", note=note), None, record, recorder)
 
@@ -113,11 +116,12 @@ def run_compiled(
     check: str = "reference",
     seed: int = 0,
     activity: bool = False,
+    threads: int = 1,
     progress: Progress = lambda _: None,
 ) -> Run:
     """Run a compiled model and compare every integer with an oracle: "reference", "ort" or "none".
 
-    `activity` is that of `run_program`.
+    `activity` and `threads` are those of `run_program`.
     """
     from accelc.check import accuracy_of, comparable
     from accelc.check import check as compare
@@ -131,7 +135,8 @@ def run_compiled(
     regions = [] if check == "none" else comparable(compiled)
     record = literal(program, compiled.chip) if measured else None
     recorder = _recorder(program, compiled.chip, values, activity)
-    computed = Machine(program, compiled.chip).run(given, regions, record, recorder)
+    _check_threads(threads, counted=record is not None or recorder is not None)
+    computed = Machine(program, compiled.chip, threads).run(given, regions, record, recorder)
     computed = replace(computed, dram=computed.dram[:0].copy())  # the machine's memory goes before the oracle's comes
     found = ChainMap(dict(computed.integers), computed.kept)  # type: ignore[arg-type] # it is only read
     progress(f"check against {check}")
@@ -150,6 +155,14 @@ def _measures(fidelity: str, values: bool) -> bool:
     if fidelity == "literal" and not values:
         raise InputError("fidelity 'literal' moves values through the array: it cannot run for timing only")
     return fidelity == "literal"
+
+
+def _check_threads(threads: int, *, counted: bool) -> None:
+    """Raise InputError for threads that there cannot be."""
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"{threads} threads: 1 to {MOST_THREADS} would work")
+    if counted and threads > 1:
+        raise InputError(f"{threads} threads: a literal array, and activity that is counted, take one")
 
 
 def _recorder(program: Program, chip: Chip, values: bool, asked: bool) -> Recorder | None:

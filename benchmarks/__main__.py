@@ -2,9 +2,9 @@
 
 Run: python -m benchmarks [PART ...] [--tiny] [--update-docs] [--no-history] [--scalesim PYTHON] [--zigzag PYTHON]
 
-Parts: speed, limits, kernels, literal, curves, allocation, sweep; scalesim and zigzag where an interpreter that has
-them is given; agreement and zoo, which take long, only by name. A part that fails is told and the others go on; the
-exit status is then 1.
+Parts: speed, threads, limits, kernels, literal, curves, allocation, sweep; scalesim and zigzag where an interpreter
+that has them is given; agreement and zoo, which take long, only by name. A part that fails is told and the others go
+on; the exit status is then 1.
 """
 
 from __future__ import annotations
@@ -35,6 +35,16 @@ def _of_speed(found: Mapping[str, Any]) -> Ratios:
         ratios |= {f"{network['name']}: {part} / ORT int8": ms[part] / ms["ort int8"] for part in parts}
     unit = found["networks"][0]["ms"]["ort int8"]
     return ratios | {f"{p['what']} / ORT int8": 1e3 * p["seconds"] / unit for p in found["processes"]}
+
+
+def _of_threads(found: Mapping[str, Any]) -> Ratios:
+    """Return by network the times of one thread over those of several, ours and ONNX Runtime's."""
+    many = found["threads"]
+    return {
+        f"{name}: {what} 1 / {many}": ms[f"{what} 1"] / ms[f"{what} {many}"]
+        for name, ms in found["networks"].items()
+        for what in ("values", "ORT")
+    }
 
 
 def _of_limits(found: Mapping[str, Any]) -> Ratios:
@@ -72,6 +82,7 @@ class Part:
 
 PARTS = {
     "speed": Part("speed", ratios=_of_speed),
+    "threads": Part("threads", ratios=_of_threads),
     "limits": Part("limits", ratios=_of_limits),
     "kernels": Part("kernels", small=False, docs=False),
     "literal": Part("literal", docs=False),

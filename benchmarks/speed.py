@@ -95,12 +95,12 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def session(model: str | bytes, optimized: str | None = None) -> Any:
-    """Return a one-thread session; with `optimized` it also writes the model with its BatchNorms folded."""
+def session(model: str | bytes, optimized: str | None = None, threads: int = 1) -> Any:
+    """Return a session of so many threads; with `optimized` it also writes the model with its BatchNorms folded."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     if optimized is not None:

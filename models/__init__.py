@@ -12,9 +12,13 @@ from accelc.models.catalog import CATALOG
 from accelc.models.entry import Entry
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import onnx
 
-__all__ = ["Entry", "build", "catalog", "describe", "outline"]
+    from accelc.models.builder import Net
+
+__all__ = ["Entry", "build", "catalog", "describe", "outline", "parts"]
 
 
 def catalog() -> dict[str, Entry]:
@@ -27,12 +31,23 @@ def build(name: str, *, tiny: bool = False, batch: int = 1, seed: int = 0, **opt
 
     `tiny` keeps operators and topology and reduces extents; `options` are the builder's own, as `auxiliary=True`.
     """
-    return _model(name, seed, tiny, batch, options)
+    return _net(name, seed, tiny, batch, options).model()
 
 
 def outline(name: str, *, tiny: bool = False, batch: int = 1, **options: Any) -> onnx.ModelProto:
     """Return a network whose parameters are graph inputs without values: enough to check and to count, and fast."""
-    return _model(name, None, tiny, batch, options)
+    return _net(name, None, tiny, batch, options).model()
+
+
+def parts(
+    name: str, *, tiny: bool = False, batch: int = 1, seed: int = 0, **options: Any
+) -> tuple[onnx.ModelProto, dict[str, npt.NDArray[np.float32]]]:
+    """Return a network's `outline` and, by name, the parameters' values, the ones `build` puts into the model.
+
+    Beside the model hundreds of megabytes are drawn where they are used; in it each reader would copy them.
+    """
+    net = _net(name, None, tiny, batch, options)
+    return net.model(), dict(net.values(seed))
 
 
 def describe(name: str, tiny: bool = False) -> dict[str, str | int]:
@@ -49,13 +64,13 @@ def describe(name: str, tiny: bool = False) -> dict[str, str | int]:
     }
 
 
-def _model(name: str, seed: int | None, tiny: bool, batch: int, options: dict[str, Any]) -> onnx.ModelProto:
+def _net(name: str, seed: int | None, tiny: bool, batch: int, options: dict[str, Any]) -> Net:
     entry = _entry(name)
     from accelc.models.builder import Net
 
     net = Net(name, seed=seed, tiny=tiny, batch=batch)
     entry.build(net, **options)
-    return net.model()
+    return net
 
 
 def _entry(name: str) -> Entry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,13 +158,17 @@ class GraphBuilder:
             self._fill(model.graph, self.seed)
         return model
 
+    def values(self, seed: int) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        """Yield the parameters in order, each with its values drawn by a seed."""
+        for name, distribution in self._parameters.items():
+            yield name, draw(seed, name, self.shape(name), distribution)
+
     def _fill(self, graph: onnx.GraphProto, seed: int) -> None:
         """Make the parameters initializers; each is drawn in place, for large ones are slow to copy."""
         kept = [i for i in graph.input if i.name not in self._parameters]
         del graph.input[:]
         graph.input.extend(kept)
-        for name, distribution in self._parameters.items():
-            values = draw(seed, name, self.shape(name), distribution)
+        for name, values in self.values(seed):
             tensor = graph.initializer.add(name=name, dims=values.shape, data_type=_FLOAT)
             tensor.raw_data = values.astype("<f4", copy=False).tobytes()
 

@@ -9,6 +9,7 @@ from accelc.isa import Memory
 from accelc.sim.jit import entry
 from accelc.sim.kernels.dma import load, load_weights, store
 from accelc.sim.kernels.mac import conv, depthwise
+from accelc.sim.kernels.meet import meet
 from accelc.sim.kernels.normalize import lrn, softmax
 from accelc.sim.kernels.pool import avg_pool, max_pool, mean, mean_fixed
 from accelc.sim.kernels.vector import add, drain, lookup, mul, requantize, requantize_fixed
@@ -19,6 +20,7 @@ from accelc.sim.kernels.wide_window import avg_pool16, lrn16, max_pool16, mean16
 Ints = npt.NDArray[np.int64]
 
 END, HALT, HOST, STREAM, OTHER = range(5)
+MEET = 0xff  # no instruction: where threads of one run wait for each other (see accelc.sim.threads)
 WIDE = (0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b)
 
 
@@ -76,6 +78,8 @@ def _execute_narrow(  # noqa: C901
             return HALT, i
         elif opcode == 0x60:
             return STREAM, i
+        elif opcode == MEET:
+            meet(rows[i, 0], rows[i, 1], rows[i, 2])
         else:
             return OTHER, i
     return END, last
@@ -131,6 +135,8 @@ def _execute_wide(  # noqa: C901
             return HALT, i
         elif opcode == 0x60:
             return STREAM, i
+        elif opcode == MEET:
+            meet(rows[i, 0], rows[i, 1], rows[i, 2])
         else:
             return OTHER, i
     return END, last

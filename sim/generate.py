@@ -20,6 +20,7 @@ from accelc.sim.jit import entry
 Ints = npt.NDArray[np.int64]
 
 END, HALT, HOST, STREAM, OTHER = range(5)
+MEET = 0xff  # no instruction: where threads of one run wait for each other (see accelc.sim.threads)
 WIDE = ({wide})
 '''
 LOOP = '''
@@ -82,7 +83,7 @@ def source() -> str:
     """Return the text of the module."""
     acting = [one for one in TABLE.values() if not (_leaves(one) or _changes_nothing(one))]
     made = sorted(acting, key=lambda one: one.opcode)
-    modules: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {"meet": ["meet"]}
     for one in made:
         modules.setdefault(one.action.__module__.rsplit(".", 1)[1], []).append(one.name)
     imports = "\n".join(
@@ -117,7 +118,7 @@ def _leaving() -> str:
             lines += f"        elif opcode == {one.opcode:#04x}:\n            return {one.name.upper()}, i\n"
         elif _changes_nothing(one):
             lines += f"        elif opcode == {one.opcode:#04x}:\n            continue\n"
-    return lines
+    return lines + "        elif opcode == MEET:\n            meet(rows[i, 0], rows[i, 1], rows[i, 2])\n"
 
 
 def main() -> None:

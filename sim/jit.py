@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import llvmlite.binding as llvm
 import numba
 
-from accelc.files import writable_folder
+from accelc.caches import writable_folder
 
 typeof: Callable[[Any], Any] = numba.typeof
 settings: Any = numba.config
@@ -169,7 +169,7 @@ def _is_sound(path: Path) -> bool:
 @functools.cache
 def cache_folder() -> Path | None:
     """Return the folder for this build's compiled code, or None where none can be written."""
-    return writable_folder(f"kernels-{_key()}", PACKAGE / "__pycache__")
+    return writable_folder("kernels", _key(), PACKAGE / "__pycache__")
 
 
 def _key() -> str:

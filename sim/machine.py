@@ -29,6 +29,7 @@ from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.ports import Array, Bytes, read_port, read_values, write_inputs
 from accelc.sim.stream import prepared
+from accelc.sim.threads import Crew
 
 STREAM_OPCODE = by_name("stream").opcode
 
@@ -67,7 +68,7 @@ class Code(NamedTuple):
 class Machine:
     """A chip with a program loaded: decoded once, memories allocated and constants placed once."""
 
-    def __init__(self, program: Program, chip: Chip) -> None:
+    def __init__(self, program: Program, chip: Chip, threads: int = 1) -> None:
         if program.fingerprint != chip.fingerprint:
             raise ProgramError(
                 f"program '{program.name}' was compiled for chip '{program.chip}' ({program.fingerprint}), "
@@ -87,6 +88,7 @@ class Machine:
         self._plain = Code(opcodes, program.rows, self._memories)
         memories, shift = memory.reaching(self._memories, chip)
         self._direct = Code(*direct(program, opcodes, self._cores, chip, shift), memories)
+        self._crew = Crew(self._direct.opcodes, self._direct.rows, threads) if threads > 1 else None
 
     def run(
         self,
@@ -149,7 +151,11 @@ class Machine:
         opcodes, rows, memories = self._code
         reals = rows.view(np.float32)
         while at < last:
-            why, at = execute_rows(opcodes, rows, reals, memories[self._cores[at]], at, last, self._wide)
+            own = memories[self._cores[at]]
+            if self._crew is not None and self._code is self._direct:
+                why, at = self._crew.execute(own, at, last, wide=self._wide)
+            else:
+                why, at = execute_rows(opcodes, rows, reals, own, at, last, self._wide)
             if why not in (HOST, STREAM):
                 return at
             self._call(at, why == STREAM)

@@ -8,7 +8,6 @@ from types import MappingProxyType
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from accelc.errors import ModelError
 from accelc.frontend.builder import Builder, one_line, real
@@ -96,6 +95,8 @@ def _keep_quantized(b: Builder, node: Node) -> bool:
 
 
 def _evaluate(b: Builder, node: Node, present: list[str]) -> None:
+    from onnx.reference import ReferenceEvaluator  # a large import, which few models need
+
     feeds = {n: real(b.tensor(n)) for n in present}
     undefined = onnx.TensorProto.UNDEFINED
     graph = helper.make_graph(

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from onnx import helper, numpy_helper
 
-from accelc.errors import InputError
+from accelc.errors import InputError, ModelError
 from accelc.frontend.builder import Builder, real
 from accelc.frontend.dynamic import rewrite_dynamic
 from accelc.frontend.fold import checked
@@ -18,7 +18,7 @@ from accelc.frontend.lowering import lower_nodes
 from accelc.frontend.masks import bounded
 from accelc.frontend.plain import as_plain
 from accelc.frontend.sequences import rewrite_sequences
-from accelc.graph import FLOAT, Graph, Layer, Tensor, verify
+from accelc.graph import FLOAT, Array, Graph, Layer, Tensor, verify
 from accelc.passes.absorb_quantization import absorb_quantization
 from accelc.passes.quantize_bias import quantize_bias
 
@@ -31,8 +31,11 @@ def import_onnx(
     dims: Mapping[str, int] | None = None,
     allow_host: bool = False,
     precision: str = "int8",
+    parameters: Mapping[str, Array] | None = None,
 ) -> Graph:
     """Return the layers of an ONNX model; `dims` sets open dimensions, `allow_host` keeps what no layer expresses.
+
+    `parameters` are values of graph inputs that are constants, as if they were initializers of the model.
 
     With precision "float32" every operator becomes work of the vector unit on 32-bit numbers; else what has an integer
     form takes that.
@@ -40,13 +43,34 @@ def import_onnx(
     if precision not in PRECISIONS:
         raise InputError(f"precision '{precision}' is unknown; {' or '.join(PRECISIONS)} would work")
     model = rewrite_sequences(rewrite_dynamic(load(source)))
+    if parameters is not None:
+        model = _without_inputs(model, parameters, dims or {})
     b = Builder(opsets(model), needed=_needed(model.graph), allow_host=allow_host, real=precision == "float32")
     inputs = _add_inputs(b, model, dims or {})
     for initializer in model.graph.initializer:
         b.tensors[initializer.name] = checked(numpy_helper.to_array(initializer), initializer.name)
+    b.tensors |= {name: checked(value, name) for name, value in (parameters or {}).items()}
     lower_nodes(b, model.graph.node)
     graph = _finish(b, model.graph, inputs)
     return verify(quantize_bias(verify(absorb_quantization(verify(graph)))))
+
+
+def _without_inputs(
+    model: onnx.ModelProto, parameters: Mapping[str, Array], dims: Mapping[str, int]
+) -> onnx.ModelProto:
+    """Return the model without the inputs that stand for parameters, each of which must have the parameter's shape."""
+    declared = input_shapes(model, dims)
+    for name, value in parameters.items():
+        if name not in declared:
+            raise ModelError(f"parameter '{name}' is no input of the model")
+        if declared[name] != value.shape:
+            given = f"shape {list(value.shape)}; the model's input has {list(declared[name])}"
+            raise ModelError(f"parameter '{name}' has {given}")
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.input[:]
+    result.graph.input.extend(i for i in model.graph.input if i.name not in parameters)
+    return result
 
 
 def _needed(graph: onnx.GraphProto) -> frozenset[str]:

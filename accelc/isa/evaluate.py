@@ -112,18 +112,23 @@ def wrapped(index: Array, count: int) -> Array:
 def scatter(attrs: Attrs, operands: Sequence[Array]) -> Array:
     """Join rows in one after another; an index beyond the ends leaves everything as it is."""
     x, index, updates = operands
-    found, join = x.copy(), JOINS[attrs["fn"]]
-    rows = updates.reshape(index.size, *x.shape[1:])
+    found, rows = x.copy(), updates.reshape(index.size, *x.shape[1:])
+    at = np.where(index < 0, index + len(x), index).reshape(-1)
+    inside = (at >= 0) & (at < len(x))
+    at, rows = at[inside], rows[inside]
+    if attrs["fn"] == "none":
+        last = np.full(len(x), -1)
+        np.maximum.at(last, at, np.arange(len(at)))
+        written = last >= 0
+        found[written] = rows[last[written]]
+        return found
     with np.errstate(all="ignore"):
-        for k, at in enumerate(index.reshape(-1).tolist()):
-            at += len(x) if at < 0 else 0
-            if 0 <= at < len(x):
-                found[at] = join(found[at], rows[k])
+        JOINS[attrs["fn"]].at(found, at, rows)
     return found
 
 
-JOINS: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType(
-    {"none": lambda _, new: new, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+JOINS: Mapping[str, np.ufunc] = MappingProxyType(
+    {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 )
 
 KERNELS: Mapping[str, Callable[[Attrs, Sequence[Array]], Array]] = MappingProxyType(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from accelc.errors import ScheduleError
 from accelc.lower.places import Places
 from accelc.lower.tile import TileStage
@@ -38,7 +40,7 @@ def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:
 def _lower_beside(host: TileStage, guest: TileStage) -> None:
     """Emit a stage of array work, and one of vector work between its pieces."""
     turns = host.order()
-    pieces = [(piece, tile) for block, tile in turns for piece in pieces_of(host.g, host.t, block)]
+    pieces = [turn for block, tile in turns for turn in product(pieces_of(host.g, host.t, block), tile.each())]
     walk = Beside(pieces, guest.order(), lambda turn: host.load_piece(*turn), lambda turn: guest.lower_tile(*turn))
     host.after_piece = walk.step
     for turn in turns:

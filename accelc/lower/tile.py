@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 from accelc.arithmetic import clamp_bounds
 from accelc.errors import ScheduleError
@@ -29,13 +30,18 @@ from accelc.schedule.views import View, round_up
 
 @dataclass(frozen=True)
 class MapTile:
-    """A range of the final output of one image."""
+    """A range of the final output of `images` images."""
 
     image: int
     top: int
     bottom: int
     left: int
     right: int
+    images: int = 1
+
+    def each(self) -> list[MapTile]:
+        """Return the tiles of its images, one by one."""
+        return [replace(self, image=self.image + k, images=1) for k in range(self.images)]
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,10 @@ class Need:
 
 def map_tiles(g: Geometry, t: Tiling, share: Share) -> list[MapTile]:
     """Return the tiles of a core's share of the output map, row by row."""
-    (first, end), width = share.rows, g.out[1]
+    (first, end), width, images = share.rows, g.out[1], share.images[1]
     return [
-        MapTile(n, y, min(y + t.rows, end), x, min(x + t.cols, width))
-        for n in range(*share.images)
+        MapTile(n, y, min(y + t.rows, end), x, min(x + t.cols, width), min(t.images, images - n))
+        for n in range(share.images[0], images, t.images)
         for y in range(first, end, t.rows)
         for x in range(0, width, t.cols)
     ]
@@ -132,8 +138,8 @@ class TileStage:
         f, e = self.foot, self.emitter
         at, wgt_at = self.act_at, self.wgt_at = e.claim(f.act_bytes(self.g), f.wgt_bytes)
         count = f.slots
-        self.source = slots(at, count, f.source)
-        at += count * f.source
+        self.source = slots(at, count * f.images, f.source)
+        at += count * f.images * f.source
         self.mid = at
         at += f.mid
         self.others = []
@@ -143,7 +149,8 @@ class TileStage:
         self.out = slots(at, count, f.out)
         self.wgt = slots(wgt_at, count, f.weights)
         self.table_at = wgt_at + count * f.weights
-        self.acc = slots(e.acc.take(f.sums * f.acc_words), f.sums, f.acc_words)
+        sums = f.sums * f.images
+        self.acc = slots(e.acc.take(sums * f.acc_words), sums, f.acc_words)
 
     def lower(self) -> None:
         """Emit the whole stage."""
@@ -173,15 +180,21 @@ class TileStage:
 
     def lower_tile(self, block: Block, tile: MapTile) -> None:
         """Emit one tile of one block of channels."""
-        mid = self._mid_need(tile)
+        mid, ones = self._mid_need(tile), tile.each()
+        sums, params = ([0] * len(ones), 0) if self.stage.head is None else self._head(block, ones, mid)
+        for one, acc in zip(ones, sums, strict=True):
+            self._finish(block, one, mid, acc, params)
+
+    def _finish(self, block: Block, tile: MapTile, mid: Need, acc: int, params: int) -> None:
+        """Emit what follows the array's work on one image, given where its sums and their parameters are."""
         if self.out_view.region == ON_CHIP:
             made = Need((tile.top, tile.bottom, 0, 0), (tile.left, tile.right, 0, 0))
             self.result = self._held(self.out_view, tile.image, made, block.first)
-        if self.stage.head is not None:
-            current = self._head(block, tile, mid)
-        else:
-            self.emitter.layer = self.places.layer_index[self.stage.steps[0].name]
+        self.emitter.layer = self.places.layer_index[self.stage.layers[0].name]
+        if self.stage.head is None:
             current = self._load_source(block, tile, mid, 0, block.count, 0)
+        else:
+            current = self._requantize(self.stage.head, block, mid.frame, acc, params)
         for k, step in enumerate(self.stage.steps):
             self.emitter.layer = self.places.layer_index[step.name]
             current = lower_step(self, step, k, block, tile, mid, current)
@@ -212,19 +225,18 @@ class TileStage:
 
     # --- the head
 
-    def _head(self, block: Block, tile: MapTile, mid: Need) -> Current:
-        head, e = self.stage.head, self.emitter
-        assert head is not None
-        e.layer = self.places.layer_index[head.name]
-        rows, cols = mid.frame
-        acc_col = round_up(block.count // block.groups, BLOCK) * block.groups * self.g.element_bytes
-        acc = self.acc.claim(object())
-        for piece in pieces_of(self.g, self.t, block):
+    def _head(self, block: Block, ones: Sequence[MapTile], mid: Need) -> tuple[list[int], int]:
+        """Emit the loads and the array's work of a tile; return where the sums of each image and the parameters are."""
+        sums, params = [self.acc.claim(object()) for _ in ones], 0
+        for piece, (tile, acc) in product(pieces_of(self.g, self.t, block), zip(ones, sums, strict=True)):
             params, act = self.load_piece(piece, tile)
-            self._mac(piece, (rows, cols), act, acc, acc_col)
+            self._mac(piece, mid.frame, act, acc)
             self.after_piece()
-            e.layer = self.places.layer_index[head.name]
-        return self._requantize(head, block, (rows, cols), acc, acc_col, params)
+        return sums, params
+
+    def _acc_col(self, block: Block) -> int:
+        """Return the words of a pixel's sums."""
+        return round_up(block.count // block.groups, BLOCK) * block.groups * self.g.element_bytes
 
     def load_piece(self, piece: Piece, tile: MapTile) -> tuple[int, Current]:
         """Load what a piece of array work reads unless it is there; return where parameters and the source tile are."""
@@ -240,9 +252,9 @@ class TileStage:
     def _tensor(self, name: str) -> Tensor:
         return self.graph.tensors[name]
 
-    def _mac(self, piece: Piece, size: tuple[int, int], act: Current, acc: int, acc_col: int) -> None:
+    def _mac(self, piece: Piece, size: tuple[int, int], act: Current, acc: int) -> None:
         g, pitch, row = self.g, act.pitch, act.row_bytes
-        block, depth = piece.block, piece.depth
+        block, depth, acc_col = piece.block, piece.depth, self._acc_col(piece.block)
         dataflow = dataflow_code(self.emitter.chip, self.t.dataflow)
         y, x = g.conv
         shape = {
@@ -312,13 +324,12 @@ class TileStage:
             self._blobs[key] = (self.emitter.constants.add_bytes(data), len(data), params_at)
         return self._blobs[key]
 
-    def _requantize(
-        self, head: Layer, block: Block, size: tuple[int, int], acc: int, acc_col: int, params: int
-    ) -> Current:
+    def _requantize(self, head: Layer, block: Block, size: tuple[int, int], acc: int, params: int) -> Current:
         result = self._tensor(head.outputs[0])
         raw = result.dtype == "int32"
         dst = self.destination(-1, *size, 4 * block.count if raw else self.g.pitch(block.count))
-        tiles, common = {"acc": Current(acc, *size, acc_col), "dst": dst}, {"n": block.count, "params": params}
+        tiles = {"acc": Current(acc, *size, self._acc_col(block)), "dst": dst}
+        common = {"n": block.count, "params": params}
         if raw:
             emit_pixels(self, "drain", tiles, **common)
             return dst

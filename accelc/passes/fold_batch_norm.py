@@ -34,8 +34,10 @@ def _folded(sweep: Sweep, product: Layer, affine: Layer) -> Layer | None:
     assert shift is not None
     wide = scale.astype(np.float64).reshape((-1,) + (1,) * (weights.data.ndim - 1))
     bias = np.zeros(scale.shape) if not biases else np.asarray(biases[0].data, np.float64)
+    scaled = np.empty(weights.shape, np.float32)
+    np.multiply(weights.data, wide, out=scaled, dtype=np.float64, casting="same_kind")
     names = (
-        sweep.constant(f"{weights.name}/folded", (weights.data * wide).astype(np.float32)),
+        sweep.constant(f"{weights.name}/folded", scaled),
         sweep.constant(f"{affine.outputs[0]}/bias", (bias * scale + shift).astype(np.float32)),
     )
     return replace(product, inputs=(product.inputs[0], *names))

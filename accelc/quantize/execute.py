@@ -36,7 +36,7 @@ class FloatRunner:
         self.graph = graph
         self.names = tuple(dict.fromkeys(names))
         plain = stays_plain(graph)
-        found = list(_parts(graph, self.names, plain))
+        found = list(_parts(replace(graph, layers=_needed(graph, self.names)), self.names, plain))
         self._steps = [_STEPS[_kind(part, part.layers[0], plain)](part) for part in found]
         self._last = {name: k for k, part in enumerate(found) for name in part.inputs}
 
@@ -68,6 +68,16 @@ def rounded(graph: Graph, name: str, value: Array) -> Array:
     if tensor.quant is None or tensor.dtype not in QUANTIZED:
         return value
     return dequantize_array(quantize_array(value, tensor.quant, tensor.dtype), tensor.quant)
+
+
+def _needed(graph: Graph, names: tuple[str, ...]) -> tuple[Layer, ...]:
+    """Return the layers on which some of the tensors depend."""
+    wanted, kept = set(names), list[Layer]()
+    for layer in reversed(graph.layers):
+        if wanted.intersection(layer.outputs):
+            wanted.update(layer.inputs)
+            kept.append(layer)
+    return tuple(reversed(kept))
 
 
 def _parts(graph: Graph, names: tuple[str, ...], plain: frozenset[str]) -> Iterator[Graph]:

@@ -191,8 +191,9 @@ def _lines(plan: Schedule) -> Iterator[str]:
             continue
         t, cost = entry.tiling, entry.cost
         order = "weights outer" if t.weights_outer else "map outer"
+        images = f" of {t.images} images" if t.images > 1 else ""
         yield (
-            f"  {names}: {t.rows}x{t.cols} pixels x {t.channels} channels from {t.depth}, {t.dataflow}, {order}"
+            f"  {names}: {t.rows}x{t.cols} pixels{images} x {t.channels} channels from {t.depth}, {t.dataflow}, {order}"
             f"{f', {t.split} over {t.shares} cores' if t.shares > 1 else ''}; "
             f"predicted {expected.cycles} cycles, alone {cost.cycles} (mac {cost.mac}, vector {cost.vector}, "
             f"dma {cost.dma}), "

@@ -218,7 +218,7 @@ def _tiles(plan: StagePlan) -> int:
     assert g is not None
     assert t is not None
     blocks: int = sum(n for _, n in block_counts(g, t.channels))
-    return -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * g.batch * blocks
+    return -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * -(-g.batch // t.images) * blocks
 
 
 def _by_bands(plan: StagePlan) -> bool:

@@ -126,16 +126,17 @@ def cost_of(
     blocks = block_counts(g, t.channels)
     count, groups, depth = _last(blocks)
     depths = sum(n for _, n in _depth_counts(g, t, Block(0, count, groups, 0, depth)))
-    maps = -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols) * g.batch
-    moves = _traffic(g, t, c, (sum(n for _, n in blocks), maps, depths), found.mac)
+    areas = -(-g.out[0] // t.rows) * -(-g.out[1] // t.cols)
+    moves = _traffic(g, t, c, (sum(n for _, n in blocks), areas, depths), found.mac)
     tail = found.tail
     if not g.held.out:
         tail += g.sharers * transfer(c, t.rows, t.cols * t.channels * g.element_bytes).cycles
     if g.sharers > 1:
         tail += moves.first  # the other cores' results are what the first loads wait for: nothing hides them
     met = _meeting(g, chip, found, moves, foot or footprint(g, t, 0)) if c.act_ports == 1 else 0
-    # With room for one tile's sums, the array waits until they are drained.
-    drained = either(t.sums == 1, _drain_cycles(g, t, c) * sum(n for _, n in blocks) * maps, 0) if g.has_head else 0
+    # With room for the sums of one image's tile, the array waits until they are drained.
+    waits = (t.sums == 1) & (t.images == 1) & g.has_head
+    drained = either(waits, _drain_cycles(g, t, c) * sum(n for _, n in blocks) * areas * g.batch, 0)
     together = most(most(found.mac + moves.late + met + drained, found.vector), moves.bus)
     overlapped = together if t.slots > 1 else found.mac + found.vector + moves.bus
     return Cost(overlapped + tail, found.mac, found.vector, moves.bus, moves.moved, moves.first)
@@ -237,16 +238,18 @@ class _Traffic:
 
 
 def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[Count, Count, Count], mac: Count) -> _Traffic:
-    """Return the traffic of (blocks, maps, depths); a tile already in a slot is not loaded again."""
-    blocks, maps, depths = counts
-    pieces = depths * len(kernel_cuts(g, t))
+    """Return the traffic of (blocks, areas of the map, depths); a tile already in a slot is not loaded again."""
+    blocks, areas, depths = counts
+    pieces, turns = depths * len(kernel_cuts(g, t)), -(-g.batch // t.images)
+    maps = areas * turns
     source_loads, weight_loads = _loads(g, t, blocks, maps, (depths, pieces))
+    source_loads = source_loads // turns * g.batch  # image by image
     weight_loads *= g.has_head and not g.held.weights
     source_loads *= not g.held.source
     source = _source_tile(g, t, c)
     weights = transfer(c, 1, 0 if g.held.weights else weight_bytes(g, t))
     stored, others = int(not g.held.out), sum(not g.held.other(k) for k in range(g.others))
-    tiles, mid = maps * blocks, mid_size(g, t.rows, t.cols)
+    tiles, mid = areas * g.batch * blocks, mid_size(g, t.rows, t.cols)
     pixel, pitch = t.channels * g.element_bytes, (g.pixel_channels or g.out[2]) * g.element_bytes
     out = tile_transfer(c, (t.rows, t.cols), g.out[1], pixel, pitch)
     other = tile_transfer(c, mid, g.mid[1], pixel, pitch)
@@ -257,7 +260,7 @@ def _traffic(g: Geometry, t: Tiling, c: Timing, counts: tuple[Count, Count, Coun
     source_once, weights_once = (g.sharers * n for n in (source.cycles, weights.cycles * (weight_loads > 0)))
     # Where all slots hold what the next tiles still read, what follows is loaded while one piece is multiplied.
     each = mac // most(tiles * pieces, 1)
-    kept = weight_loads * most(0, weights_once - each)
+    kept = weight_loads * most(0, weights_once - t.images * each)
     passed = source_loads * most(0, source_once - each) * (blocks > 1)
     filled = (pieces == t.slots) & (t.slots > 1 and g.has_head)
     late = filled * either(t.weights_outer & (maps > 1), kept, passed)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from accelc.files import atomic_write
 from accelc.graph import Graph
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry
@@ -22,6 +21,7 @@ from accelc.schedule.prediction import Prediction
 from accelc.schedule.residency import Residency
 from accelc.schedule.search import StagePlan
 from accelc.schedule.stages import Stage
+from accelc.schedule.store import keep
 from accelc.schedule.stripes import Part
 from accelc.schedule.tiling import Tiling
 
@@ -68,7 +68,7 @@ def recall(path: Path | None) -> Decision | None:
 def remember(path: Path | None, found: Decision) -> None:
     """Write a decision to its file."""
     if path is not None:
-        atomic_write(path, _adapter().dump_json(found))
+        keep(path, _adapter().dump_json(found))
 
 
 def written(graph: Graph, plans: Sequence[StagePlan]) -> tuple[Written, ...]:

@@ -87,6 +87,7 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
         order="weights" if t.weights_outer else "map",
         slots=t.slots,
         sums=t.sums if g.has_head else None,
+        images=t.images if g.batch > 1 else None,
         split=t.split if schedule.chip.cores > 1 else None,  # type: ignore[arg-type]
         hold=whole,
         at=schedule.residency.places[region] if whole else None,

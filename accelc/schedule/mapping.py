@@ -17,7 +17,7 @@ from accelc.errors import MappingError
 Count = Annotated[int, Field(ge=1, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
-EXTENTS = ("rows", "cols", "channels", "depth", "kernel_rows")
+EXTENTS = ("rows", "cols", "channels", "depth", "kernel_rows", "images")
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class Pin:
     `rows` x `cols` x `channels` outputs are made at a time from `depth` input channels and `kernel_rows` rows of the
     kernel. `order` names what stays on chip while the other passes: a block of weights or a tile of the map. `slots`
     is 2 where the next tile is loaded while one computes, `sums` where its sums have room beside those of one that is
-    drained. `split` says how cores share the stage. `hold` keeps the
-    stage's result on chip for its whole life, from byte `at` of the buffer on; `hold_weights` weights that several
-    stages share. `abreast` lets its tiles and the next stage's take turns. `stripes` cuts the run of stages from this
-    one `through` that of another layer into so many stripes. `cut` ends a stage behind the layer.
+    drained. So many `images` of the batch make one tile, which weights on chip meet in turn. `split` says how cores
+    share the stage. `hold` keeps the stage's result on chip for its whole life, from byte `at` of the buffer on;
+    `hold_weights` weights that several stages share. `abreast` lets its tiles and the next stage's take turns.
+    `stripes` cuts the run of stages from this one `through` that of another layer into so many stripes. `cut` ends a
+    stage behind the layer.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -44,6 +45,7 @@ class Pin:
     order: Literal["weights", "map"] | None = None
     slots: Annotated[int, Field(ge=1, le=2, strict=True)] | None = None
     sums: Annotated[int, Field(ge=1, le=2, strict=True)] | None = None
+    images: Count | None = None
     split: Literal["none", "rows", "channels", "batch"] | None = None
     hold: Flag | None = None
     at: Annotated[int, Field(ge=0, strict=True)] | None = None

@@ -94,8 +94,6 @@ def _extents(nest: Nest, g: Geometry) -> Pin:
     """Return the pin of the tile's extents."""
     most = extents(g)
     tile = {dim: min(size, most[dim]) for dim, size in nest.tile().items()}
-    if tile["N"] > 1 and not g.folded:
-        raise MappingError(f"a tile holds {tile['N']} images; a tile of one image would work")
     deep = cuts_depth(g)
     return Pin(
         rows=tile["N"] if g.folded else tile["Y"],
@@ -103,6 +101,7 @@ def _extents(nest: Nest, g: Geometry) -> Pin:
         channels=tile["K"],
         depth=tile["C"] if deep else None,
         kernel_rows=tile["R"] if deep else None,
+        images=tile["N"] if g.batch > 1 else None,
     )
 
 
@@ -112,7 +111,7 @@ def longest_inner(nest: Nest, g: Geometry, fits: Callable[[Pin], bool]) -> Nest:
     count = len(nest.inner) + len(nest.outer)
     for at in range(count, 0, -1):
         found = nest.split(at)
-        if (g.folded or found.tile()["N"] == 1) and fits(_extents(found, g)):
+        if fits(_extents(found, g)):
             return found
     return nest.split(0)
 

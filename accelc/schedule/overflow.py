@@ -28,6 +28,7 @@ def smallest(g: Geometry, pin: Pin) -> Tiling:
         kernel_rows=pin.kernel_rows or (1 if cuts_depth(g) else g.conv[0].kernel),
         slots=pin.slots or slot_counts(g)[-1],
         sums=pin.sums or 1,
+        images=pin.images or 1,
     )
 
 

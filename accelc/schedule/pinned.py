@@ -78,6 +78,7 @@ def broken(pin: Pin, g: Geometry, chip: Chip) -> Iterator[tuple[str, str]]:
         ("channels", g.mid[2], "output channels"),
         ("depth", g.group_in, "input channels of a group"),
         ("kernel_rows", g.conv[0].kernel, "rows of the kernel"),
+        ("images", g.out[0] if g.folded else g.batch, "images in the batch"),
     ):
         if (getattr(pin, key) or 0) > most:
             yield key, f"there are {most} {what}"
@@ -91,6 +92,10 @@ def broken(pin: Pin, g: Geometry, chip: Chip) -> Iterator[tuple[str, str]]:
         yield "slots", "its steps need two slots of the output; 2 would work"
     if pin.sums is not None and not g.has_head:
         yield "sums", "the stage does no multiply-accumulates"
+    if (pin.images or 1) > 1 and g.folded:
+        yield "images", "its images are the rows of one map; rows would work"
+    elif (pin.images or 1) > 1 and (g.depthwise or not g.has_head):
+        yield "images", "only images of a convolution that is not depthwise meet in one tile"
 
 
 def _no_split(ways: Iterable[str], chip: Chip) -> str:
@@ -133,7 +138,7 @@ def fitted(pin: Pin, g: Geometry, chip: Chip) -> Pin:
     if pin == FREE:
         return pin
     most = {"rows": g.out[0], "cols": g.out[1], "channels": g.mid[2], "depth": g.group_in}
-    most["kernel_rows"] = g.conv[0].kernel
+    most |= {"kernel_rows": g.conv[0].kernel, "images": g.batch}
     pin = replace(pin, **{key: min(getattr(pin, key), most[key]) for key in most if getattr(pin, key) is not None})
     if g.grouped and pin.channels is not None and pin.channels > g.group_out:
         pin = replace(pin, channels=pin.channels // g.group_out * g.group_out)

@@ -6,13 +6,16 @@ cannot be read is forgotten. Two processes may write at once: each writes a whol
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
-from accelc.files import atomic_write, writable_folder
+from accelc.caches import forget_oldest, writable_folder
+from accelc.errors import InputError
+from accelc.files import atomic_write
 
 Row = Sequence[int | str | bool]
 
@@ -43,8 +46,15 @@ class Store:
         if self._path is None or not self._fresh:
             return
         self._found = {**_read(self._path), **self._found}
-        atomic_write(self._path, json.dumps(self._found, separators=(",", ":")))
+        keep(self._path, json.dumps(self._found, separators=(",", ":")))
         self._fresh = False
+
+
+def keep(path: Path, content: bytes | str) -> None:
+    """Write what may be made again, as long as there is room for it."""
+    with contextlib.suppress(InputError):
+        atomic_write(path, content)
+        forget_oldest(path.parent)
 
 
 def _read(path: Path | None) -> dict[str, list[Row]]:
@@ -59,7 +69,7 @@ def _read(path: Path | None) -> dict[str, list[Row]]:
 
 def path_of(name: str) -> Path | None:
     """Return the file that holds what is kept under a name, None if nothing may be written."""
-    folder = writable_folder(f"mappings-{_sources()}", Path(__file__).parent / "__pycache__")
+    folder = writable_folder("mappings", _sources(), Path(__file__).parent / "__pycache__")
     return None if folder is None else folder / f"{name}.json"
 
 

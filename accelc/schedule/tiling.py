@@ -28,8 +28,9 @@ class Tiling:
 
     `weights_outer` keeps a block of weights while the map passes; otherwise a tile of the map stays while weights
     pass. `dataflow` is the operand that stays in the PEs, `kernel_rows` the kernel's rows that a weight tile holds.
-    `slots` tiles are on chip at a time, and the sums of so many, but of `sums` at most, in the accumulators. `split`
-    says how the result is shared out over `shares` cores (see `split`); the tiles are those of each.
+    `slots` tiles are on chip at a time, and the sums of so many, but of `sums` at most, in the accumulators. A tile is
+    that of `images` images, one beside the other, which a weight tile meets in turn. `split` says how the result is
+    shared out over `shares` cores (see `split`); the tiles are those of each.
     """
 
     rows: int
@@ -41,13 +42,14 @@ class Tiling:
     kernel_rows: int = WHOLE_KERNEL
     slots: int = 2
     sums: int = 2
+    images: int = 1
     split: str = "none"
     shares: int = 1
 
 
 Many = Any
 """A Tiling of many cuts at once: its loop order and all of ARRAYS are arrays."""
-ARRAYS = ("rows", "cols", "channels", "depth", "sums")
+ARRAYS = ("rows", "cols", "channels", "depth", "sums", "images")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ def kernel_cuts(g: Geometry, t: Tiling) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a tiling takes on chip: bytes of one slot of each kind, and the totals per buffer."""
+    """What a tiling takes on chip: bytes of one slot of each kind, and the totals per buffer.
+
+    Of the source and the sums, each of a tile's images has a slot of its own.
+    """
 
     source: int
     mid: int
@@ -133,16 +138,17 @@ class Footprint:
     acc_words: int
     slots: int
     sums: int
+    images: int
 
     def act_bytes(self, g: Geometry) -> Count:
         """Return the bytes of the activation buffer: the slots of each kind, one intermediate."""
         others = sum(not g.held.other(k) for k in range(g.others))
-        return self.mid + self.slots * (self.source + others * self.other + self.out)
+        return self.mid + self.slots * (self.images * self.source + others * self.other + self.out)
 
     @property
     def acc_bytes(self) -> Count:
         """Return the bytes of the accumulators."""
-        return self.sums * self.acc_words * 4
+        return self.sums * self.images * self.acc_words * 4
 
     @property
     def wgt_bytes(self) -> Count:
@@ -168,6 +174,7 @@ def footprint(g: Geometry, t: Tiling, tables: Count) -> Footprint:
         acc_words=mid_rows * mid_cols * round_up(t.channels, BLOCK) * g.element_bytes if g.has_head else 0,
         slots=t.slots,
         sums=least(t.sums, t.slots),
+        images=t.images,
     )
 
 
@@ -236,6 +243,12 @@ def slot_counts(g: Geometry) -> tuple[int, ...]:
     return (2, 1) if g.one_output else (2,)
 
 
+def image_cuts(g: Geometry) -> list[int]:
+    """Return of how many images a tile may be: of several where they share weights that are loaded tile by tile."""
+    several = g.has_head and not g.depthwise and not g.held.weights
+    return _pieces(g.batch)[::-1] if several else [1]
+
+
 def kernel_row_cuts(g: Geometry) -> list[int]:
     """Return the cuts of the kernel's rows that are tried."""
     kernel = g.conv[0].kernel
@@ -247,9 +260,10 @@ def tilings(
 ) -> Many | None:
     """Return the cuts that fit, the largest first, None if none does; their dataflow and loop order are left open.
 
-    Columns are cut only when one row of full width does not fit, kernels only where no tile with a whole one fits.
-    Tiles come one at a time only where no two fit. `tables` gives the bytes of lookup tables that a block of channels
-    needs, `wgt_room` what is free of the weight buffer. What is pinned takes its pinned value only.
+    Columns are cut only when one row of full width does not fit, kernels only where no tile with a whole one fits; a
+    tile of several images holds their whole maps. Tiles come one at a time only where no two fit. `tables` gives the
+    bytes of lookup tables that a block of channels needs, `wgt_room` what is free of the weight buffer. What is pinned
+    takes its pinned value only.
     """
     pairs = product(only(pin.channels, channel_cuts(g, chip)), only(pin.depth, depth_cuts(g, chip)))
     # Several whole groups are never cut in depth.
@@ -270,7 +284,7 @@ def loop_orders(g: Geometry, many: Many, pin: Pin) -> Many:
     """
     if pin.order is not None:
         return replace(many, weights_outer=np.full(len(many.rows), pin.order == "weights"))
-    one_tile = (g.batch == 1) & (many.rows >= g.out[0]) & (many.cols >= g.out[1])
+    one_tile = (many.images >= g.batch) & (many.rows >= g.out[0]) & (many.cols >= g.out[1])
     both = ~one_tile & (many.channels < g.mid[2]) & (not g.held.source)
     at = np.repeat(np.arange(len(many.rows)), 1 + both)
     return replace(_those(many, at), weights_outer=np.diff(at, prepend=-1) > 0)
@@ -296,21 +310,23 @@ def _map_cuts(
     The sums of two tiles are in the accumulators wherever these fit.
     """
 
-    def cuts(rows: Count, cols: Count, n: Count) -> Many:
-        return replace(cut, rows=rows, cols=cols, channels=cut.channels[n], depth=cut.depth[n])
+    def cuts(rows: Count, cols: Count, many: Count, n: Count) -> Many:
+        return replace(cut, rows=rows, cols=cols, images=many, channels=cut.channels[n], depth=cut.depth[n])
 
     def legal(many: Many) -> Count:
         return fits(g, many, footprint(g, many, tables(many.channels)), chip, wgt_room)
 
     heights = np.array(only(pin.rows, _pieces(g.out[0])))
     widths = np.array(only(pin.cols, _pieces(g.out[1])))
-    n, w, h = np.ix_(*(np.arange(len(each)) for each in (cut.depth, widths, heights)))
-    tried = fit = legal(cuts(heights[-1], widths[w], n))
+    images = np.array(only(pin.images, image_cuts(g)))
+    n, i, w, h = np.ix_(*(np.arange(len(each)) for each in (cut.depth, images, widths, heights)))
+    tried = fit = legal(cuts(heights[-1], widths[w], images[i], n))
     # Narrower tiles are tried where they may win: under a pool, whose tiles overlap, and on wide maps with little room.
     if g.pool is None or not g.has_head:
-        widest = fit & (np.cumsum(fit, axis=1) == 1)
+        widest = fit & (np.cumsum(fit, axis=2) == 1)
         tried = widest | (fit & (h == len(heights) - 1)) if g.out[1] > WIDE_MAP else widest
-    n, w, h = np.nonzero(np.broadcast_to(tried, (len(n), len(widths), len(heights))))
-    found = replace(cuts(heights[h], widths[w], n), sums=np.full(len(n), cut.sums))
+    whole = (heights[h] == g.out[0]) & (widths[w] == g.out[1])
+    n, i, w, h = np.nonzero(tried & (whole | (images[i] == 1) | (pin.images is not None)))
+    found = replace(cuts(heights[h], widths[w], images[i], n), sums=np.full(len(n), cut.sums))
     found = _those(found, legal(found))
     return found if pin.sums else replace(found, sums=1 + legal(replace(found, sums=2)))

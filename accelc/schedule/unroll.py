@@ -54,6 +54,13 @@ class Tile:
     rows: Span
     cols: Span
     weight: float
+    images: int = 1
+
+    def each(self) -> list[Tile]:
+        """Return the tiles of its images, one by one."""
+        if self.images == 1:
+            return [self]
+        return [replace(self, image=self.image + k, images=1) for k in range(self.images)]
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,8 @@ class StageWork:
         g, m, count = self.g, self.m, self.t.slots
         f, act, wgt = m.room(self.index)
         at, wgt_at = m.claim(act, wgt, floors)
-        sizes = [(f.source, count), (f.mid, 1), *((f.other, count * (not g.held.other(k))) for k in range(g.others))]
+        others = [(f.other, count * (not g.held.other(k))) for k in range(g.others)]
+        sizes = [(f.source, count * f.images), (f.mid, 1), *others]
         groups = list[list[int]]()
         for size, many in (*sizes, (f.out, count)):
             groups.append([at + k * size for k in range(many)])
@@ -132,8 +140,9 @@ class StageWork:
         self.other_slots = [Slots(starts) for starts in groups[2:-1]]
         self.weight_slots = Slots([wgt_at + k * f.weights for k in range(count)])
         self._table_at = wgt_at + count * f.weights
-        acc_at = m.acc.take(f.sums * f.acc_words, m.acc.size)
-        self.acc_slots = Slots([acc_at + k * f.acc_words for k in range(f.sums)])
+        sums = f.sums * f.images
+        acc_at = m.acc.take(sums * f.acc_words, m.acc.size)
+        self.acc_slots = Slots([acc_at + k * f.acc_words for k in range(sums)])
 
     def begin(self) -> None:
         """Write out what comes before the first tile."""
@@ -158,11 +167,12 @@ class StageWork:
             return [(block, weight, tile) for block, weight in chosen for tile in tiles]
         return [(block, weight, tile) for tile in tiles for block, weight in chosen]
 
-    def _tile(self, image: int, band: int, column: int, weight: float) -> Tile:
+    def _tile(self, turn: int, band: int, column: int, weight: float) -> Tile:
         t, (first, end) = self.t, self.share.rows
+        image = self.share.images[0] + turn * t.images
         top, left = first + band * t.rows, column * t.cols
         rows, cols = (top, min(top + t.rows, end)), (left, min(left + t.cols, self.g.out[1]))
-        return Tile(self.share.images[0] + image, rows, cols, weight)
+        return Tile(image, rows, cols, weight, min(t.images, self.share.images[1] - image))
 
     def rows_read(self, tile: Tile) -> int:
         """Return how many rows of the source, from the first, a tile and those before it read."""
@@ -171,10 +181,15 @@ class StageWork:
     def write(self, block: Block, weight: float, tile: Tile) -> None:
         """Write out one tile of one block of channels: the array's work, each vector step, the store."""
         self.work.now = (self.index, weight * tile.weight)
-        mid, use, made = self._mid_need(tile), _Use(), None
-        if self.g.has_head:
-            use.reads += self._head(block, tile, mid)
-        else:
+        mid, ones = self._mid_need(tile), tile.each()
+        sums = self._head(block, ones, mid) if self.g.has_head else [list[Rows]() for _ in ones]
+        for one, reads in zip(ones, sums, strict=True):
+            self._finish(block, one, mid, _Use(reads))
+
+    def _finish(self, block: Block, tile: Tile, mid: Area, use: _Use) -> None:
+        """Write out what follows the array's work on one image, of which its sums and parameters are used."""
+        made: Rows | None = None
+        if not self.g.has_head:
             self._read(self.source, self.source_slots, (tile.image, *mid), (block.first, block.count), use)
         for k, step in enumerate(self.stage.layers):
             if made is not None:
@@ -250,17 +265,18 @@ class StageWork:
         pixel = view.pitch if whole else block.count * view.element_bytes
         self.work.move(STORE, self.out.runs((tile.image, tile.rows, tile.cols), block.first, pixel), made)
 
-    def _head(self, block: Block, tile: Tile, mid: Area) -> list[Rows]:
-        """Write out the loads and the array's work of a tile; return its sums and its parameters."""
-        at, size, now = self.acc_slots.claim(object()), _size(mid), self.work.now
+    def _head(self, block: Block, ones: Sequence[Tile], mid: Area) -> list[list[Rows]]:
+        """Write out the loads and the array's work of a tile; return the sums of each image and its parameters."""
+        size, now, params = _size(mid), self.work.now, (Space.WGT, 0, 0)
         each = round_up(block.count // block.groups, BLOCK) * block.groups * self.g.element_bytes
-        sums, params = (Space.ACC, at, at + math.prod(size) * each), (Space.WGT, 0, 0)
-        for piece in pieces_of(self.g, self.t, block):
+        places = [self.acc_slots.claim(object()) for _ in ones]
+        sums = [(Space.ACC, at, at + math.prod(size) * each) for at in places]
+        for piece, (tile, acc) in product(pieces_of(self.g, self.t, block), zip(ones, sums, strict=True)):
             params, reads = self.load_piece(piece, tile)
-            self.work.compute(MAC, self._cycles(size, piece), reads, [sums])
+            self.work.compute(MAC, self._cycles(size, piece), reads, [acc])
             self.after_piece()
             self.work.now = now
-        return [Rows(sums, size[1] * each), Rows(params)]
+        return [[Rows(acc, size[1] * each), Rows(params)] for acc in sums]
 
     def load_piece(self, piece: Piece, tile: Tile) -> tuple[Range, list[Range]]:
         """Write out the loads of what a piece of array work reads unless it is there; return its parameters and all."""
@@ -329,7 +345,7 @@ def _turns(g: Geometry, t: Tiling, share: Share) -> tuple[list[int], int]:
     (first, end), (top, bottom) = share.images, share.rows
     block = blocks_of(g, t.channels, share)[0]
     pieces = sum(1 for _ in pieces_of(g, t, block)) if g.has_head else 1
-    return [end - first, -(-(bottom - top) // t.rows), -(-g.out[1] // t.cols)], pieces
+    return [-(-(end - first) // t.images), -(-(bottom - top) // t.rows), -(-g.out[1] // t.cols)], pieces
 
 
 def _pieces(entry: StagePlan) -> int:
@@ -338,7 +354,7 @@ def _pieces(entry: StagePlan) -> int:
     if g is None or t is None:
         return 0
     counts, pieces = _turns(g, t, whole(g))
-    return math.prod(counts) * pieces * len(blocks_of(g, t.channels, whole(g)))
+    return math.prod(counts) * t.images * pieces * len(blocks_of(g, t.channels, whole(g)))
 
 
 def _size(area: tuple[Sequence[int], Sequence[int]]) -> Span:
@@ -412,7 +428,7 @@ def _abreast(machine: Machine, plan: Schedule, index: int) -> None:
 def _beside(host: StageWork, guest: StageWork) -> None:
     """Write out a stage of array work, and one of vector work between its pieces, as `lower.pair` emits them."""
     turns = host.order()
-    pieces = [(piece, tile) for block, _, tile in turns for piece in pieces_of(host.g, host.t, block)]
+    pieces = [turn for block, _, tile in turns for turn in product(pieces_of(host.g, host.t, block), tile.each())]
     walk = Beside(pieces, guest.order(), lambda turn: host.load_piece(*turn), lambda turn: guest.write(*turn))
     host.after_piece = walk.step
     for turn in turns:

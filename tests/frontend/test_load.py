@@ -7,9 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto, checker, helper, numpy_helper
 
+from accelc import models
 from accelc.errors import ModelError
 from accelc.frontend import import_onnx
 from accelc.frontend.load import load
+from tests.onnx_build import model as onnx_model
+from tests.onnx_build import node
 
 ROWS = 1 << 10
 
@@ -48,3 +51,27 @@ def test_a_large_weight_of_another_size_than_its_shape_is_refused() -> None:
 def test_what_the_checker_finds_is_still_found() -> None:
     with pytest.raises(ModelError, match=r"is not a valid ONNX model: .*No Op registered for MatMull"):
         load(large("MatMull"))
+
+
+def test_parameters_given_beside_the_model_are_its_constants() -> None:
+    """The same graph as from the model that holds them, in the same order."""
+    outline, values = models.parts("googlenet", tiny=True)
+    beside, inside = import_onnx(outline, parameters=values), import_onnx(models.build("googlenet", tiny=True))
+    assert values
+    assert beside.inputs == inside.inputs
+    assert str(beside.layers) == str(inside.layers)
+    assert list(beside.tensors) == list(inside.tensors)
+    assert set(values) <= {i.name for i in outline.graph.input}, "the caller's model is as it was"
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("w", (3, 2), r"parameter 'w' has shape \[3, 2\]; the model's input has \[2, 3\]"),
+        ("v", (2, 3), "parameter 'v' is no input of the model"),
+    ],
+)
+def test_a_parameter_of_no_input_or_another_shape_is_refused(name: str, shape: tuple[int, int], message: str) -> None:
+    model = onnx_model([node("MatMul", "x w")], {"x": (1, 2), "w": (2, 3)})
+    with pytest.raises(ModelError, match=message):
+        import_onnx(model, parameters={name: np.zeros(shape, np.float32)})

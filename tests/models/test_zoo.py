@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from accelc import models
 from tests.models.probe import activations
@@ -150,3 +151,14 @@ def test_listing_the_zoo_does_not_load_onnx() -> None:
     code = "import sys, accelc.models; assert accelc.models.catalog(); print('onnx' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_parameters_beside_a_model_are_those_inside_it() -> None:
+    """Inputs of the outline that stand for parameters get the values which `build` writes into the model."""
+    whole = models.build("googlenet", tiny=True, seed=3)
+    outline, values = models.parts("googlenet", tiny=True, seed=3)
+    inside = {t.name: numpy_helper.to_array(t) for t in whole.graph.initializer}
+    assert list(inside) == list(values)
+    assert {i.name for i in outline.graph.input} == {*inside, *(i.name for i in whole.graph.input)}
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, inside[name])

@@ -65,3 +65,14 @@ def test_random_samples_are_drawn_as_asked_for_and_the_same_again() -> None:
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one["x"], other["x"], strict=True)
         np.testing.assert_array_equal(one["x"], rng.standard_normal((3, 5)).astype(np.float32), strict=True)
+
+
+def test_layers_on_which_no_wanted_tensor_depends_are_not_run() -> None:
+    """A chain of 32-bit layers runs as far as the tensor asked for, and no layer of it that leads elsewhere."""
+    graph = chain(6, (1, 4))
+    beside = Layer("beside", "map", ("t0",), ("unread",), {"steps": (("neg", 0),)})
+    graph = graph.with_layers([*graph.layers, beside], {**graph.tensors, "unread": Tensor("unread", (1, 4))})
+    runner = FloatRunner(graph, ["t2"])
+    assert [layer.name for layer in execute._needed(graph, runner.names)] == ["l0", "l1", "l2"]
+    x = np.ones((1, 4), np.float32)
+    assert [(piece.name, piece.value.tolist()) for piece in runner.each({"x": x})] == [("t2", (-x).tolist())]

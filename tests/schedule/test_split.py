@@ -45,7 +45,8 @@ def test_the_cores_make_each_element_once(name: str, kind: str, cores: int) -> N
         for share in shares(g, t):
             for tile, block in product(map_tiles(g, t, share), blocks_of(g, t.channels, share)):
                 rows, cols = range(tile.top, tile.bottom), range(tile.left, tile.right)
-                made.update(product([tile.image], rows, cols, range(block.first, block.first + block.count)))
+                images = range(tile.image, tile.image + tile.images)
+                made.update(product(images, rows, cols, range(block.first, block.first + block.count)))
         every = product(range(g.batch), range(g.out[0]), range(g.out[1]), range(g.out[2]))
         assert made == Counter(every)
         assert len(shares(g, t)) == t.shares <= cores
