@@ -111,7 +111,7 @@ def _lines(rows: list[Row], chip: str) -> Iterator[str]:
         "the start of Python to the file on disk, random weights drawn and the network quantized. *cold*: no mapping",
         "was found before; *warm*: with what the cold run left on disk. Networks are the zoo's convolutional ones at",
         "full size, batch 1, but for the R-CNN family and `sds`. Python finds its modules as bytecode, as those of an",
-        "installed package are, and the code that Numba compiles in some seconds when an installation is first used.", "",
+        "installed package are, and the code that Numba compiles in some seconds when first it is used.", "",
         f"{len(rows)} networks take {cold:.0f} s cold and {warm:.0f} s warm: on two cores {cold / 2:.0f} and"
         f" {warm / 2:.0f} s.", "", *(f"* {key}: {facts[key]}" for key in ("cpu", "versions")), "",
         "| network | cold s | warm s |", "|---|---:|---:|",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from accelc.chip import Chip, load_chip
 from accelc.compiler import Options, compile_stages
 from accelc.isa import Space
+from accelc.lower import lower
 from accelc.report.result import missed_cause
 from accelc.run import run_compiled
 from accelc.schedule.constants import constant_bytes
@@ -18,6 +19,8 @@ from accelc.schedule.replay import ARRAY, CAUSES, DEPENDENCY, DMA_WAIT, VECTOR_W
 from accelc.schedule.sampling import sampled
 from accelc.schedule.transfer import Runs, burst_interval, refresh_factor, transfer
 from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Range, Work
+from accelc.sim.timing import time_program
+from tests.lower.test_images import graph_of, together
 
 EDGE, GEMMINI = load_chip("edge"), load_chip("gemmini")
 ISSUE, OPEN = EDGE.timing.dma_issue_cycles, EDGE.timing.dram_activate_cycles
@@ -175,6 +178,14 @@ def test_a_schedule_written_out_whole_is_predicted_to_the_cycle(network: str, ch
         assert abs(layer.predicted_cycles - layer.stage_cycles) <= 2 * ("core" in chip)
     assert abs(result.predicted_cycles - result.cycles) <= len(result.layers) * ("core" in chip)
     assert set(result.predicted) == set(CAUSES)
+
+
+@pytest.mark.parametrize("chip", ["edge", "gemmini", "edge_2core"])
+@pytest.mark.parametrize("name", ["plain", "pooled", "residual", "grouped"])
+def test_tiles_of_several_images_are_predicted_to_the_cycle(name: str, chip: str) -> None:
+    plan = together(graph_of(name, chip), chip, 2)
+    cycles = time_program(lower(plan, plan.chip), plan.chip).cycles
+    assert abs(sum(each.cycles for each in plan.expected) - cycles) <= len(plan.plans) * (plan.chip.cores > 1)
 
 
 def test_where_constants_lie_is_known_before_they_are_packed() -> None:
