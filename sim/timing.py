@@ -156,15 +156,22 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
     if measured is not None:
         parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
     units = units_of(program.queues, core, chip.cores)
-    table = tabulate(program, chip, parts, units)
-    outcomes = np.empty((len(opcodes), OUTCOMES), np.int64)
-    state = _state(chip)
-    _link(units, state, table, outcomes)
-    _run(state, table, outcomes)
+    outcomes, now = play(tabulate(program, chip, parts, units), units, chip)
     if (outcomes[:, END] < 0).any():
-        raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, int(state[NOW])))
+        raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, now))
     last = int(outcomes[:, END].max(initial=0))
     return Timeline(last, program.queues, core, parts, outcomes, chip.timing.dram_burst_bytes)
+
+
+def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
+    """Let a chip's units work off a table of what is given; return [count, OUTCOMES], and the cycle at the end.
+
+    NEXT need not be filled in. What has not run then has no END.
+    """
+    outcomes, state = np.empty((len(table), OUTCOMES), np.int64), _state(chip)
+    _link(units, state, table, outcomes)
+    _run(state, table, outcomes)
+    return outcomes, int(state[NOW])
 
 
 def _state(chip: Chip) -> Ints:

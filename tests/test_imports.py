@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TREES = {"accelc": ROOT / "accelc", "accelc.sim": ROOT / "sim", "accelc.models": ROOT / "models"}
 
-LEAVES = {"errors", "files"}
+LEAVES = {"errors", "files", "caches"}
 PROGRAM = {"program", "program_file", "program_records", "program_text"}
 BELOW = LEAVES | {"chip", "isa"} | PROGRAM
 # The passes over a Graph, which may use each other.
@@ -22,13 +22,14 @@ MIDDLE = {"arithmetic", "arithmetic_wide", "frontend", "passes", "quantize", "re
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": LEAVES,
+    "caches": LEAVES,
     "chip": LEAVES,
     "isa": LEAVES | {"chip"},
     **dict.fromkeys(PROGRAM, BELOW),
     "energy": LEAVES | {"chip", "isa"},
     "graph": LEAVES,
     **{name: BELOW | {"graph"} | MIDDLE for name in MIDDLE},
-    "schedule": BELOW | {"energy", "graph"} | MIDDLE,
+    "schedule": BELOW | {"energy", "graph", "sim"} | MIDDLE,
     "lower": BELOW | {"energy", "graph", "schedule"} | MIDDLE,
     "sim": BELOW | {"energy"},
     "models": set(),

@@ -6,6 +6,7 @@ from accelc.lower.halo import fill
 from accelc.lower.places import Places
 from accelc.schedule.cascade import moves_of
 from accelc.schedule.frames import Frame
+from accelc.schedule.padding import beside, beyond
 from accelc.schedule.stripes import Band
 
 
@@ -17,27 +18,11 @@ def prepare_band(places: Places, name: str) -> None:
         return
     places.filled.add((region, part.stripe))
     frame, at = places.residency.frames[region], places.residency.places[region]
-    if band.before is None:
-        _fill_columns(places, frame, at)
+    for made in beside(frame, at) if band.before is None else ():
+        fill(places, made, frame.zero)
     _move(places, frame, at, band)
-    height = places.views[region].extents[1]
-    first = 0 if band.before is None else band.made  # rows of padding from here on are not there yet
-    _fill_rows(places, frame, at, (band.first if band.before is None else 0, 0), band.first)
-    _fill_rows(places, frame, at, (max(height, first), band.end), band.first)
-
-
-def _fill_columns(places: Places, frame: Frame, at: int) -> None:
-    """Write the padding left and right of every row of a band."""
-    (_, left, _, right), pixel, rows = frame.halo, frame.owner.pitch, frame.owner.extents[1]
-    fill(places, at, 1, 0, left * pixel, frame.zero)
-    fill(places, at + frame.row - right * pixel, rows - 1, frame.row, (left + right) * pixel, frame.zero)
-    fill(places, at + rows * frame.row - right * pixel, 1, 0, right * pixel, frame.zero)
-
-
-def _fill_rows(places: Places, frame: Frame, at: int, rows: tuple[int, int], first: int) -> None:
-    """Write rows [from, to) of the padding above or below a map into the band that begins with row `first`."""
-    count = max(0, rows[1] - rows[0])
-    fill(places, at + (rows[0] - first) * frame.row, min(count, 1), 0, count * frame.row, frame.zero)
+    for made in beyond(frame, at, band, places.views[region].extents[1]):
+        fill(places, made, frame.zero)
 
 
 def _move(places: Places, frame: Frame, at: int, band: Band) -> None:

@@ -10,7 +10,7 @@ from accelc.lower.tile import TileStage
 from accelc.schedule import StagePlan
 from accelc.schedule.abreast import follows, room_of_pair
 from accelc.schedule.beside import Beside, host_of
-from accelc.schedule.layout import pieces_of
+from accelc.schedule.pieces import pieces_of
 
 
 def lower_pair(places: Places, first: StagePlan, second: StagePlan) -> None:

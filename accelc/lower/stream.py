@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from accelc.arithmetic import dequantize_array
 from accelc.errors import ScheduleError
 from accelc.graph import JOIN_OPS, REAL_OPS, Layer, Tensor
 from accelc.isa.stream import demand
 from accelc.lower.places import Places
 from accelc.lower.tokens import ACTIVATIONS
 from accelc.program import Operand, StreamCall
-from accelc.schedule.plain import row_major
+from accelc.schedule.plain import numbers, row_major
 from accelc.schedule.views import strides_of
 
 MOST_WORK = 1 << 40  # lane operations that a stream's word can state
@@ -104,11 +103,9 @@ def _input(places: Places, name: str) -> Operand:
 
 def _constant(places: Places, tensor: Tensor) -> Operand:
     """Return a constant as 32-bit numbers, put in place on first use."""
-    assert tensor.data is not None
-    data = tensor.data if tensor.quant is None else dequantize_array(tensor.data, tensor.quant)
-    kind = "float32" if data.dtype.kind == "f" else "int32"
-    address = places.plain_constant(tensor.name, data.astype(f"<{kind[0]}4"))
-    return Operand(address, kind, tensor.shape, row_major(tensor.shape, 4))
+    data = numbers(tensor)
+    address = places.plain_constant(tensor.name, data)
+    return Operand(address, data.dtype.name, tensor.shape, row_major(tensor.shape, 4))
 
 
 def _stored(places: Places, name: str) -> Operand:

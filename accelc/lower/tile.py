@@ -20,7 +20,7 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
-from accelc.schedule.layout import Piece, pieces_of
+from accelc.schedule.pieces import Piece, pieces_of
 from accelc.schedule.split import Share, blocks_of, whole
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part

@@ -114,7 +114,8 @@ def _best(search: Search, dataflow: str, plans: tuple[StagePlan, ...]) -> Schedu
             refused.append(error)
     if not found:
         raise refused[0]
-    return min(_distinct(found), key=_judged) if len(found) > 1 else found[0]
+    found = _distinct(found)
+    return min(found, key=_judged) if len(found) > 1 else found[0]
 
 
 def _held(
@@ -138,7 +139,8 @@ def _distinct(found: Sequence[Schedule]) -> list[Schedule]:
 
 
 def _judged(found: Schedule) -> tuple[float, float]:
-    cycles = sum(each.cycles for each in found.expected)
+    """Rank a schedule by a prediction of which little is written out."""
+    cycles = sum(each.cycles for each in predict(found, 0))
     moved = sum(plan.cost.dram_bytes for plan in found.plans if plan.cost is not None)
     return objective_of(found.objective, Boxed(found.chip)).rank(Cost(cycles, 0, 0, 0, moved))
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from itertools import product
 
 from accelc.chip import Timing
-from accelc.schedule.transfer import Transfer, plane
+from accelc.schedule.transfer import Runs, Transfer, plane
 
 FIELD = 65535  # turns of a loop that an instruction can state
 LINE = 32  # bytes that vector work takes as one pixel where a box is treated as plain bytes
@@ -68,9 +68,18 @@ class Side:
     chip_col: int
     starts: tuple[tuple[int, int], ...]
 
-    def transfer(self, c: Timing, start: int = 0) -> Transfer:
+    def runs(self, start: int = 0) -> Runs:
+        """Return the runs of one of them, from an address on."""
+        return Runs(start, self.bytes, self.cols, self.col, self.rows, self.row)
+
+    @property
+    def room(self) -> int:
+        """Return the bytes on chip from the first to the last of one of them."""
+        return (self.rows - 1) * self.chip_row + (self.cols - 1) * self.chip_col + self.bytes
+
+    def transfer(self, c: Timing) -> Transfer:
         """Return what one of them takes by itself."""
-        return plane(c, (self.rows, self.row), (self.cols, self.col), self.bytes, start=start)
+        return plane(c, self.runs())
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from accelc.graph import LAYOUT_OPS, PLAIN, REAL_OPS, Graph, Layer, Tensor
+from accelc.arithmetic import dequantize_array
+from accelc.graph import LAYOUT_OPS, PLAIN, REAL_OPS, Array, Graph, Layer, Tensor
 
 ACCUMULATED = ("conv", "fc")  # their int32 results are raw sums, which lie as the array leaves them
 
@@ -30,3 +31,10 @@ def row_major(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     for extent in reversed(shape[1:]):
         strides.append(strides[-1] * extent)
     return tuple(reversed(strides)) if shape else ()
+
+
+def numbers(tensor: Tensor) -> Array:
+    """Return a constant as a stream reads it: 32-bit numbers, floats unless it is of integers."""
+    assert tensor.data is not None
+    data = tensor.data if tensor.quant is None else dequantize_array(tensor.data, tensor.quant)
+    return data.astype(f"<{'f' if data.dtype.kind == 'f' else 'i'}4")

@@ -6,15 +6,15 @@ chosen; docs/prediction.md holds it against execution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from accelc.schedule.replay import CAUSES, Replay, charge
-from accelc.schedule.unroll import unroll
-
 if TYPE_CHECKING:
     from accelc.schedule import Schedule
+
+
+BUDGET = 20000  # pieces of work
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,22 @@ class Prediction:
         return sum(self.causes.values())
 
 
-def predict(plan: Schedule) -> tuple[Prediction, ...]:
-    """Return the prediction of each stage of a schedule, in the order of its plans."""
-    work = unroll(plan)
-    rows = charge(work, Replay(work).run(), len(plan.plans))
-    return tuple(_made(entry.stage.kind, row) for entry, row in zip(plan.plans, rows, strict=True))
+def predict(plan: Schedule, budget: int = BUDGET) -> tuple[Prediction, ...]:
+    """Return the prediction of each stage of a schedule, in the order of its plans.
+
+    Stages of many pieces of work are written out whole where those of all stay within the budget.
+    """
+    # Loads compiled code, which a schedule that was found before does without.
+    from accelc.schedule.replay import CAUSES, charge, replay
+    from accelc.schedule.unroll import unroll
+
+    work = unroll(plan, budget)
+    rows = charge(work, replay(work), len(plan.plans))
+    named = (dict(zip(CAUSES, map(round, row), strict=True)) for row in rows)
+    return tuple(_made(entry.stage.kind, causes) for entry, causes in zip(plan.plans, named, strict=True))
 
 
-def _made(kind: str, row: Sequence[float]) -> Prediction:
-    causes = dict(zip(CAUSES, map(round, row), strict=True))
+def _made(kind: str, causes: dict[str, int]) -> Prediction:
     if kind == "host":
         causes["host"] = causes.pop("vector")
     return Prediction(causes)

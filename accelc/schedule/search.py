@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from accelc.arithmetic_wide import CURVE_OPS
 from accelc.chip import Chip
 from accelc.errors import ScheduleError
-from accelc.graph import TABLE_OPS, Graph, is_wide
+from accelc.graph import TABLE_OPS, WIDE, Graph, Layer, is_wide
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry, geometry_of
 from accelc.schedule.mapping import FREE, Pin
@@ -111,6 +111,19 @@ def table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
         elif step.op == "softmax":
             shared += 1024
     return shared, per_channel
+
+
+def step_table_bytes(graph: Graph, step: Layer) -> tuple[int, int]:
+    """Return the bytes of a step's table for a block of channels: those shared by all, and those of each channel."""
+    wide = graph.tensors[step.outputs[0]].dtype == WIDE
+    if step.op == "softmax":
+        return 1024 * (not wide), 0
+    if step.op not in TABLE_OPS:
+        return 0, 0
+    if wide and step.op in CURVE_OPS:
+        return 4 * 257, 0
+    size = 12 if wide else 256
+    return (0, size) if any(graph.tensors[name].elements > 1 for name in step.inputs[1:]) else (size, 0)
 
 
 def _wide_table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:

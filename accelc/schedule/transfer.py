@@ -18,16 +18,13 @@ from accelc.schedule.many import Count, ceiling, common_divisor, either, is_many
 class Transfer:
     """A transfer with the bus to itself: cycles before its first data, cycles of data, the bursts it takes.
 
-    `opening` are the further cycles before its first data that are likely to go to opening a row. Its bytes lie within
-    [start, start + span) of the DRAM.
+    `opening` are the further cycles before its first data that are likely to go to opening a row.
     """
 
     latency: int
     opening: int
     bus: int
     bursts: int
-    start: int
-    span: int
 
     @property
     def cycles(self) -> int:
@@ -51,7 +48,7 @@ def transfer(
 def _one(c: Timing, runs: int, run_bytes: int, step: int, start: int, grain: int) -> Transfer:
     """Return one transfer, nothing of which may be moved."""
     if not runs or not run_bytes:
-        return Transfer(c.dma_issue_cycles, 0, 0, 0, start, 0)
+        return Transfer(c.dma_issue_cycles, 0, 0, 0)
     return _moved(c, runs, run_bytes, step, start, grain)
 
 
@@ -69,23 +66,56 @@ def _moved(c: Timing, runs: Count, run_bytes: Count, step: Count, start: int, gr
     shown = max(0.0, change + c.dram_access_cycles + c.dram_burst_cycles - c.dma_outstanding * each)
     bus = ceiling((bursts * each + opened * shown) * refresh_factor(c))
     latency, opening = c.dma_issue_cycles + c.dram_access_cycles, truncated(least(1.0, opened) * change)
-    return Transfer(latency, opening, bus, bursts, start, span)
+    return Transfer(latency, opening, bus, bursts)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of `bytes` in DRAM from an address on, in two loops: so many turns and the bytes from one to the next."""
+
+    start: int = 0
+    bytes: int = 0
+    cols: int = 1
+    col: int = 0
+    rows: int = 1
+    row: int = 0
+
+    @property
+    def total(self) -> int:
+        """Return the bytes of all runs."""
+        return self.rows * self.cols * self.bytes
+
+    @property
+    def span(self) -> int:
+        """Return the bytes from the first of the first run to the last of the last."""
+        return (self.rows - 1) * self.row + (self.cols - 1) * self.col + self.bytes
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Return the first address and the one past the last."""
+        return self.start, self.start + self.span
+
+    @property
+    def joined(self) -> Runs:
+        """Return the same bytes with neighbors that leave no gap as one run, as a DMA engine takes them."""
+        if self.cols != 1 and self.col != self.bytes:
+            return self
+        one = self.cols * self.bytes
+        if self.rows != 1 and self.row != one:
+            return Runs(self.start, one, 1, 0, self.rows, self.row)
+        return Runs(self.start, self.rows * one)
 
 
 @lru_cache(maxsize=65536)
-def plane(c: Timing, rows: tuple[int, int], cols: tuple[int, int], run_bytes: int, *, start: int = 0) -> Transfer:
-    """Return what runs in two loops, each (turns, step in bytes), take; runs without a gap are one, as in a DMA."""
-    (high, row), (wide, col) = rows, cols
-    if wide == 1 or col == run_bytes:
-        run_bytes *= wide
-        if high == 1 or row == run_bytes:
-            return transfer(c, 1, high * run_bytes, start=start)
-        return transfer(c, high, run_bytes, row, start=start)
-    if high == 1:
-        return transfer(c, wide, run_bytes, col, start=start)
-    one = transfer(c, wide, run_bytes, col, start=start)
-    span = (high - 1) * row + one.span
-    return Transfer(one.latency, one.opening, one.bus * high, one.bursts * high, start, span)
+def plane(c: Timing, runs: Runs) -> Transfer:
+    """Return what runs take."""
+    r = runs.joined
+    one = transfer(c, r.cols, r.bytes, r.col, start=r.start)
+    if r.rows == 1:
+        return one
+    if r.cols == 1:
+        return transfer(c, r.rows, r.bytes, r.row, start=r.start)
+    return Transfer(one.latency, one.opening, one.bus * r.rows, one.bursts * r.rows)
 
 
 def burst_interval(c: Timing) -> float:

@@ -1,7 +1,7 @@
 """A schedule written out tile by tile as Work, in the order and with the slots that lowering gives it.
 
-Of a stage with many tiles only some are written out: the first and last bands of rows and blocks of channels, and a few
-between them that stand for the rest.
+Of a stage with very many tiles only some are written out: the first and last bands of rows and blocks of channels, and
+a few between them that stand for the rest.
 """
 
 from __future__ import annotations
@@ -12,34 +12,38 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-from accelc.graph import ELEMENTWISE, TABLE_OPS, Layer
+from accelc.graph import ELEMENTWISE, Layer
 from accelc.isa import Space
 from accelc.schedule.abreast import follows
 from accelc.schedule.alone import host_cycles, stream_cycles
 from accelc.schedule.beside import Beside, host_of
-from accelc.schedule.copies import copies_of
-from accelc.schedule.cost import piece_cycles, source_pixel
+from accelc.schedule.boxes import write_copies
+from accelc.schedule.constants import ALIGN
+from accelc.schedule.cost import piece_cycles
 from accelc.schedule.frames import other_names
-from accelc.schedule.geometry import BLOCK
-from accelc.schedule.layout import ALIGN, Machine, Map, Piece, Slots, Span, pieces_of
-from accelc.schedule.moves import LINE, TABLE, Move, moves, room_of
+from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
+from accelc.schedule.layout import Machine, Map, Pinned, Slots, Span
+from accelc.schedule.pieces import Piece, pieces_of
+from accelc.schedule.sampling import fair_share, kept_of, sampled
+from accelc.schedule.search import StagePlan, step_table_bytes
 from accelc.schedule.split import Share, blocks_of, shares, whole
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block
-from accelc.schedule.transfer import transfer
-from accelc.schedule.vector import line_cycles, vector_cycles
+from accelc.schedule.tiling import Block, Tiling
+from accelc.schedule.transfer import Runs
+from accelc.schedule.vector import vector_cycles
 from accelc.schedule.views import round_up
-from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Cell, Range, Work
+from accelc.schedule.work import LOAD, MAC, STORE, VECTOR, Range, Work
 
 if TYPE_CHECKING:
     from accelc.schedule import Schedule
 
+Need = tuple[int, int, int, int]  # the first and the end of what is read, the padding before and after it
+Area = tuple[Need, Need]
+
 WHOLE = Part(0, 0, 0)
 POOLS = (*WINDOW_OPS, *GLOBAL_OPS)
 MANY = 256  # pieces of work of a stage; all of fewer are written out
-LEAST = 10  # bands, columns or blocks that are written out of more
-PARTS = 32  # loads or stores of one box of a copy that are written out
 
 
 @dataclass(frozen=True)
@@ -59,44 +63,25 @@ class Tile:
         return [replace(self, image=self.image + k, images=1) for k in range(self.images)]
 
 
-def sampled(count: int, kept: int) -> list[tuple[int, float]]:
-    """Return which of `count` turns are written out, those at both ends and in the middle, and how many each counts."""
-    if kept >= count:
-        return [(k, 1.0) for k in range(count)]
-    between = max(1, kept // 3)
-    before = (kept - between) // 2
-    after, weight = kept - between - before, (count - kept + between) / between
-    first = before + (count - kept) // 2
-    rest = [(first + k, weight) for k in range(between)]
-    return [*((k, 1.0) for k in range(before)), *rest, *((k, 1.0) for k in range(count - after, count))]
+@dataclass(frozen=True)
+class Rows:
+    """A range that vector work touches: `step` bytes (of acc: words) from row to row, 0 if each takes all of it."""
 
+    where: Range
+    step: int = 0
 
-def _kept(counts: Sequence[int], pieces: int) -> list[int]:
-    """Return how many of each loop's turns are written out, the outermost first, each of `pieces` in the end."""
-    kept = list(counts)
-    for k, count in enumerate(counts):
-        total = math.prod(kept) * pieces
-        if total > MANY:
-            kept[k] = max(min(LEAST, count), MANY * count // total)
-    return kept
+    def row(self, number: int, count: int) -> Range:
+        """Return the range of one of `count` rows."""
+        space, low, high = self.where
+        return space, low + number * self.step, high - (count - 1 - number) * self.step
 
 
 @dataclass
 class _Use:
-    """What an entry uses: cells it reads, other entries it waits for, maps on chip and the parts of them it touches."""
+    """What an entry reads; `apart` where rows of a map on chip do not adjoin."""
 
-    reads: list[Cell] = field(default_factory=list)
-    needs: list[int] = field(default_factory=list)
-    held: list[Cell] = field(default_factory=list)
-    parts: list[Range] = field(default_factory=list)
-    apart: bool = False  # rows of a map on chip do not adjoin
-
-    def record(self, work: Work, engine: int, cycles: int, reads: Sequence[Cell], writes: Sequence[Cell]) -> int:
-        """Record the entry and return its number."""
-        entry = work.compute(engine, cycles, reads, writes, self.needs, self.parts)
-        for cell in self.held:
-            cell.reads[engine] = entry
-        return entry
+    reads: list[Rows] = field(default_factory=list)
+    apart: bool = False
 
 
 class StageWork:
@@ -110,16 +95,35 @@ class StageWork:
         assert entry.tiling is not None
         self.m, self.work, self.plan, self.index = machine, machine.work, plan, index
         self.stage, self.g, self.t = entry.stage, entry.geometry, entry.tiling
-        self.chip, self.c, self.share = plan.chip, plan.chip.timing, share or whole(self.g)
+        self.chip, self.share = plan.chip, share or whole(self.g)
         self._claim(machine.floors(index, *together))
         self.part = part = entry.part or WHOLE
-        self.source = machine.map_of(self.stage.source, part, part.source)
-        self.others = [machine.map_of(name, part, part.mid) for name in other_names(self.stage)]
-        self.out = machine.map_of(self.stage.output, part, part.out)
+        self.source = self._shaped(machine.map_of(self.stage.source, part, part.source))
+        self._others: dict[str, Map] = {}
+        self.out = self._folded(machine.map_of(self.stage.output, part, part.out))
         self._piece: dict[Hashable, int] = {}
         self.after_piece: Callable[[], None] = lambda: None  # what a stage abreast does between pieces of array work
-        # What a table for all channels gives is loaded once; one for each channel is taken for that too.
-        self._tabled = {step.name for step in self.stage.steps if step.op in (*TABLE_OPS, "softmax")}
+        self._tables: dict[str, tuple[int, int]] = {}  # of a step: where, and for channels from which on
+
+    def _folded(self, what: Map) -> Map:
+        """Return a map with its images as rows if the stage takes them so."""
+        fold = self.g.folded and what.view.extents[1:3] == (1, 1)
+        return what.seen(fold_batch(what.view)) if fold else what
+
+    def _shaped(self, what: Map) -> Map:
+        """Return the source as the stage takes it."""
+        if not self.g.flattened:
+            return self._folded(what)
+        return what.seen(flatten_map(what.view))
+
+    def _other_map(self, name: str) -> Map:
+        """Return a second operand: of an extent of 1, every turn is the same."""
+        if name not in self._others:
+            what = self._folded(self.m.map_of(name, self.part, channels=self.g.mid[2]))
+            (_, h, w, _), (sn, sh, sw) = what.view.extents, what.view.strides
+            view = replace(what.view, strides=(sn, sh * (h > 1), sw * (w > 1)))
+            self._others[name] = replace(what.seen(view), row=self.part.mid * (h > 1))
+        return self._others[name]
 
     def _claim(self, floors: tuple[int, int]) -> None:
         """Lay out the stage's slots in its part of the buffers."""
@@ -128,37 +132,34 @@ class StageWork:
         at, wgt_at = m.claim(act, wgt, floors)
         others = [(f.other, count * (not g.held.other(k))) for k in range(g.others)]
         sizes = [(f.source, count * f.images), (f.mid, 1), *others]
-        groups = []
+        groups = list[list[int]]()
         for size, many in (*sizes, (f.out, count)):
-            groups.append(m.act.cells(Space.ACT, at, many, size))
+            groups.append([at + k * size for k in range(many)])
             at += many * size
-        self.source_slots, self.mid, self.out_slots = Slots(groups[0]), groups[1], Slots(groups[-1])
-        self.other_slots = [Slots(cells) for cells in groups[2:-1]]
-        self.weight_slots = Slots(m.wgt.cells(Space.WGT, wgt_at, count, f.weights))
-        self.table_cells = m.wgt.cells(Space.WGT, wgt_at + count * f.weights, 1, f.tables) if f.tables else []
+        self.source_slots, self.mid, self.out_slots = Slots(groups[0]), groups[1][0], Slots(groups[-1])
+        self.other_slots = [Slots(starts) for starts in groups[2:-1]]
+        self.weight_slots = Slots([wgt_at + k * f.weights for k in range(count)])
+        self._table_at = wgt_at + count * f.weights
         sums = f.sums * f.images
         acc_at = m.acc.take(sums * f.acc_words, m.acc.size)
-        self.acc_slots = Slots(m.acc.cells(Space.ACC, acc_at, sums, f.acc_words))
+        self.acc_slots = Slots([acc_at + k * f.acc_words for k in range(sums)])
 
     def begin(self) -> None:
         """Write out what comes before the first tile."""
+        self.work.now = (self.index, 1.0)
         self.m.fill_halo(self.stage.output, self.part)
         for name in (self.stage.source, *other_names(self.stage), self.stage.output):
             if name in self.plan.views:
                 self.m.prepare_band(name, self.part)
-        for cell in self.table_cells:
-            self.work.move(LOAD, transfer(self.c, 1, cell.high - cell.low), cell)
 
     def order(self) -> list[tuple[Block, float, Tile]]:
         """Return the tiles that are written out, and how many of the stage's blocks each one's block stands for."""
-        t, (first, end), (top, bottom) = self.t, self.share.images, self.share.rows
-        found = blocks_of(self.g, t.channels, self.share)
-        counts = [-(-(end - first) // t.images), -(-(bottom - top) // t.rows), -(-self.g.out[1] // t.cols)]
-        pieces = sum(1 for _ in pieces_of(self.g, t, found[0])) if self.g.has_head else 1
+        t, found = self.t, blocks_of(self.g, self.t.channels, self.share)
+        counts, pieces = _turns(self.g, t, self.share)
         if t.weights_outer:
-            blocks, *kept = _kept([len(found), *counts], pieces)
+            blocks, *kept = kept_of([len(found), *counts], pieces, self.m.most)
         else:
-            *kept, blocks = _kept([*counts, len(found)], pieces)
+            *kept, blocks = kept_of([*counts, len(found)], pieces, self.m.most)
         chosen = [(found[k], weight) for k, weight in sampled(len(found), blocks)]
         axes = (sampled(count, keep) for count, keep in zip(counts, kept, strict=True))
         tiles = [self._tile(n, y, x, a * b * c) for (n, a), (y, b), (x, c) in product(*axes)]
@@ -181,97 +182,109 @@ class StageWork:
         """Write out one tile of one block of channels: the array's work, each vector step, the store."""
         self.work.now = (self.index, weight * tile.weight)
         mid, ones = self._mid_need(tile), tile.each()
-        sums = self._head(block, ones, mid) if self.g.has_head else [list[Cell]() for _ in ones]
+        sums = self._head(block, ones, mid) if self.g.has_head else [list[Rows]() for _ in ones]
         for one, reads in zip(ones, sums, strict=True):
-            self._finish(block, one, mid, reads)
+            self._finish(block, one, mid, _Use(reads))
 
-    def _finish(self, block: Block, tile: Tile, mid: tuple[Span, Span], reads: list[Cell]) -> None:
-        """Write out what follows the array's work on one image, given its sums and parameters."""
-        use, made, entry = _Use(reads), list[Cell](), -1
+    def _finish(self, block: Block, tile: Tile, mid: Area, use: _Use) -> None:
+        """Write out what follows the array's work on one image, of which its sums and parameters are used."""
+        made: Rows | None = None
         if not self.g.has_head:
-            self._source(tile, mid, (block.first, block.count), use)
+            self._read(self.source, self.source_slots, (tile.image, *mid), (block.first, block.count), use)
         for k, step in enumerate(self.stage.layers):
-            if k:
-                use = _Use([*made])
+            if made is not None:
+                use = _Use([made])
             if step.op in ELEMENTWISE:
                 self._other(step, block, tile, mid, use)
-            if step.name in self._tabled:
-                use.reads += self.table_cells
-            made = self._target(k, tile, block.count, made, use)
-            entry = use.record(self.work, VECTOR, self._vector_cycles(k, mid, tile, block.count, use), use.reads, made)
-        if self.out.cell is None:
-            entry = self._store(block, tile, made[0])
-        else:
-            self.out.cell.written = entry
-        self.out.rows.add(self.out.span(tile.image, tile.rows), entry)
+            use.reads += self._table(step, block)
+            made = self._target(k, block, tile, mid, made, use)
+            self._vector(k, block, tile, mid, use, made)
+        if not self.out.held:
+            assert made is not None
+            self._store(block, tile, made.where)
 
-    def _target(self, k: int, tile: Tile, channels: int, made: list[Cell], use: _Use) -> list[Cell]:
-        """Return the cells that a stage's layer writes, none if it writes the map on chip, which is then used."""
-        layers, out = self.stage.layers, self.out
-        if k == len(layers) - 1 and out.cell is not None:
-            use.needs += out.cell.users()
-            self._touch(out, tile.image, tile.rows, tile.cols, use)
-            return []
-        if k and made and layers[k].op not in (*POOLS, *CHANNEL_OPS):
-            return made
-        if any(layer.op in POOLS for layer in layers[k + 1 :]):
-            return self.mid
-        cell, size = self.out_slots.claim(object()), _size(tile.rows, tile.cols)
-        each = 4 * channels if self.g.raw_output else self.g.pitch(channels)
-        cell.fill(min(size[0] * size[1] * each, cell.high - cell.low))
-        return [cell]
-
-    def _vector_cycles(self, k: int, mid: tuple[Span, Span], tile: Tile, channels: int, use: _Use) -> int:
-        """Return the cycles of a layer's vector work; rows that do not adjoin on chip take an instruction each."""
+    def _vector(self, k: int, block: Block, tile: Tile, mid: Area, use: _Use, made: Rows) -> None:
+        """Write out a layer's vector work: one entry, or one for each row where rows do not adjoin on chip."""
         step, pool = self.stage.layers[k], self.g.pool
         after = pool is not None and any(layer.op in POOLS for layer in self.stage.layers[: k + 1])
-        rows, cols = _size(tile.rows, tile.cols) if after else _size(*mid)
+        rows, cols = _size((tile.rows, tile.cols) if after else mid)
         window = (pool[0].kernel, pool[1].kernel) if pool is not None and step.op in POOLS else (1, 1)
         raw = step is self.stage.head and self.plan.graph.tensors[step.outputs[0]].dtype == "int32"
-        cycles, latency = vector_cycles(self.chip, step, rows * cols, channels, window, raw=raw)
-        return cycles + latency * (rows - 1) * use.apart
+        count = rows if use.apart else 1
+        cycles = vector_cycles(self.chip, step, rows * cols // count, block.count, window, raw=raw)[0]
+        for y in range(count):
+            reads = [each.where if step.op in POOLS else each.row(y, count) for each in use.reads]
+            self.work.compute(VECTOR, cycles, reads, [made.row(y, count)])
 
-    def _touch(self, what: Map, image: int, rows: Span, cols: Span, use: _Use) -> None:
-        """Add a part of a map on chip to what is used."""
-        use.parts += what.part(image, rows)
-        use.apart |= not what.adjoins(*_size(rows, cols))
+    def _table(self, step: Layer, block: Block) -> list[Rows]:
+        """Return the range of a step's table for a block of channels, loaded unless it is there, if it has one."""
+        shared, each = step_table_bytes(self.plan.graph, step)
+        if not shared + each:
+            return []
+        size, first = shared + each * block.count, block.first if each else 0
+        if step.name not in self._tables:
+            self._tables[step.name] = self._table_at, -1
+            self._table_at += round_up(shared + each * self.t.channels, ALIGN)
+        at, held = self._tables[step.name]
+        if held != first:
+            self.work.move(LOAD, Runs(self.m.constants.table(step, block), size), (Space.WGT, at, at + size))
+            self._tables[step.name] = at, first
+        return [Rows((Space.WGT, at, at + size))]
 
-    def _other(self, step: Layer, block: Block, tile: Tile, mid: tuple[Span, Span], use: _Use) -> None:
-        """Add the second operand of an elementwise step to what is used."""
+    def _target(self, k: int, block: Block, tile: Tile, mid: Area, made: Rows | None, use: _Use) -> Rows:
+        """Return the range that a stage's layer writes: of the map on chip, in place, or of a slot."""
+        layers, out = self.stage.layers, self.out
+        use.apart &= layers[k].op not in POOLS  # a window reads its rows where they lie
+        if k == len(layers) - 1 and out.held:
+            use.apart |= not out.adjoins(*_size((tile.rows, tile.cols)))
+            runs = out.runs((tile.image, tile.rows, tile.cols), block.first, block.count * self.g.element_bytes)
+            return Rows((Space.ACT, *runs.range), runs.row)
+        if made is not None and layers[k].op not in (*POOLS, *CHANNEL_OPS):
+            return made
+        pooled = any(layer.op in POOLS for layer in layers[k + 1 :])
+        rows, cols = _size(mid if pooled else (tile.rows, tile.cols))
+        at = self.mid if pooled else self.out_slots.claim(object())
+        each = 4 * block.count if self.g.raw_output else self.g.pitch(block.count)
+        return Rows((Space.ACT, at, at + rows * cols * each), cols * each)
+
+    def _other(self, step: Layer, block: Block, tile: Tile, mid: Area, use: _Use) -> None:
+        """Add the second operand of an elementwise step to what is used; a single pixel is loaded once."""
         k = [layer.name for layer in self.stage.layers if layer.op in ELEMENTWISE].index(step.name)
-        other = self.others[k]
-        one = other.view is not None and other.view.extents[1:3] == (1, 1)
-        place = ((-other.row, 1 - other.row), (0, 1)) if one else mid
-        self._read(other, self.other_slots[k], (tile.image, *place), (block.first, block.count), use)
+        name = other_names(self.stage)[k]
+        other = self._other_map(name)
+        n, h, w, _ = other.view.extents
+        single = (h, w) == (1, 1) != _size(mid) and step.inputs[1] == name
+        place = ((0, 1, 0, 0), (0, 1, 0, 0)) if single else mid
+        self._read(other, self.other_slots[k], (tile.image * (n > 1), *place), (block.first, block.count), use)
+        if single:
+            use.reads[-1] = Rows(use.reads[-1].where)
 
-    def _store(self, block: Block, tile: Tile, cell: Cell) -> int:
+    def _store(self, block: Block, tile: Tile, made: Range) -> None:
         view = self.out.view
-        assert view is not None
         whole = block.count == view.extents[3] and view.contiguous
         pixel = view.pitch if whole else block.count * view.element_bytes
-        area = (tile.image, tile.rows, tile.cols)
-        return self.work.move(STORE, self.out.transfer(self.c, area, block.first, pixel), cell)
+        self.work.move(STORE, self.out.runs((tile.image, tile.rows, tile.cols), block.first, pixel), made)
 
-    def _head(self, block: Block, ones: Sequence[Tile], mid: tuple[Span, Span]) -> list[list[Cell]]:
+    def _head(self, block: Block, ones: Sequence[Tile], mid: Area) -> list[list[Rows]]:
         """Write out the loads and the array's work of a tile; return the sums of each image and its parameters."""
-        sums, weights, size, now = [self.acc_slots.claim(object()) for _ in ones], None, _size(*mid), self.work.now
-        for acc in sums:
-            acc.fill(min(math.prod(size) * round_up(block.count, BLOCK) * self.g.element_bytes, acc.high - acc.low))
+        size, now, params = _size(mid), self.work.now, (Space.WGT, 0, 0)
+        each = round_up(block.count // block.groups, BLOCK) * block.groups * self.g.element_bytes
+        places = [self.acc_slots.claim(object()) for _ in ones]
+        sums = [(Space.ACC, at, at + math.prod(size) * each) for at in places]
         for piece, (tile, acc) in product(pieces_of(self.g, self.t, block), zip(ones, sums, strict=True)):
-            weights, use = self.load_piece(piece, tile)
-            use.record(self.work, MAC, self._cycles(size, piece), use.reads, [acc])
+            params, reads = self.load_piece(piece, tile)
+            self.work.compute(MAC, self._cycles(size, piece), reads, [acc])
             self.after_piece()
             self.work.now = now
-        assert weights is not None
-        return [[acc, weights] for acc in sums]
+        return [[Rows(acc, size[1] * each), Rows(params)] for acc in sums]
 
-    def load_piece(self, piece: Piece, tile: Tile) -> tuple[Cell, _Use]:
-        """Write out the loads of what a piece of array work reads, unless it is there; return its weights and all."""
-        weights, use, block = self._weights(piece), _Use(), piece.block
-        use.reads.append(weights)
+    def load_piece(self, piece: Piece, tile: Tile) -> tuple[Range, list[Range]]:
+        """Write out the loads of what a piece of array work reads unless it is there; return its parameters and all."""
+        (weights, params), use, block = self._weights(piece), _Use(), piece.block
         channel = block.first if self.g.depthwise else block.source + piece.first
-        self._source(tile, self._source_need(self._mid_need(tile)), (channel, piece.depth), use)
-        return weights, use
+        area = (tile.image, *self._source_need(self._mid_need(tile)))
+        self._read(self.source, self.source_slots, area, (channel, piece.depth), use)
+        return params, [weights, *(read.where for read in use.reads)]
 
     def _cycles(self, size: Span, piece: Piece) -> int:
         block, height = piece.block, piece.bottom - piece.top
@@ -280,72 +293,83 @@ class StageWork:
             self._piece[key] = piece_cycles(self.g, self.t, self.chip, size, block, piece.depth, height)
         return self._piece[key]
 
-    def _weights(self, piece: Piece) -> Cell:
-        """Return the cell of a weight tile, loaded unless it is there."""
+    def _weights(self, piece: Piece) -> tuple[Range, Range]:
+        """Return the ranges of a weight tile and of its parameters, loaded unless they are there."""
         area = self.plan.pins.places.get(self.index)
-        pinned = None if area is None else self.m.pinned.setdefault(area, {})
-        found = self.weight_slots.find(piece.key) if pinned is None else pinned.get(piece.key)
-        if found is not None:
-            return found
-        if pinned is None or area is None:
-            found = self.weight_slots.claim(piece.key)
-        else:
-            found = pinned[piece.key] = Cell(Space.WGT, area[1], area[1] + area[2])
-        size = piece.weight_bytes(self.g)
+        pinned = None if area is None else self.m.pinned.setdefault(area, Pinned(area[1]))
+        start, size = self.m.constants.weights(self.plan.plans[self.index], piece)
         whole = size + piece.param_bytes(self.g, self.chip)
-        found.fill(whole, size)
-        start = self.m.constants.address(self.plan.plans[self.index], piece.key)
-        self.work.move(LOAD, transfer(self.c, 1, whole, start=start), found)
-        return found
-
-    def _source(self, tile: Tile, need: tuple[Span, Span], channels: Span, use: _Use) -> None:
-        """Add a tile of the source to what is used; `channels` are the first that is read and their number."""
-        if self.g.flattened and self.source.view is not None:
-            need = (0, self.source.view.extents[1]), need[1]
-        self._read(self.source, self.source_slots, (tile.image, *need), channels, use)
-
-    def _read(self, what: Map, slots: Slots, area: tuple[int, Span, Span], channels: Span, use: _Use) -> None:
-        """Add a tile of a map to what is used: the map if it is on chip, else a slot, loaded unless it holds it."""
-        (image, rows, cols), (first, count) = area, channels
-        made = what.rows.last(what.span(image, rows))
-        if what.cell is not None:
-            use.needs.append(made)
-            self._touch(what, image, rows, cols, use)
-            use.held.append(what.cell)
-            return
-        found = slots.find((area, channels))
+        found = self.weight_slots.find(piece.key) if pinned is None else pinned.places.get(piece.key)
         if found is None:
-            found = slots.claim((area, channels))
-            flat = self.g.flattened and what is self.source
-            pixel = source_pixel(self.g, count) if what is self.source else count * self.g.element_bytes
-            moved = what.transfer(self.c, (image, (0, 1), (0, 1)) if flat else (image, rows, cols), first, pixel)
-            found.fill(min(pixel * (1 if flat else math.prod(_size(rows, cols))), found.high - found.low))
-            self.work.move(LOAD, moved, found, [made])
-        use.reads.append(found)
+            found = self.weight_slots.claim(piece.key) if pinned is None else pinned.claim(piece.key, whole)
+            self.work.move(LOAD, Runs(start, whole), (Space.WGT, found, found + whole))
+        return (Space.WGT, found, found + size), (Space.WGT, found + size, found + whole)
 
-    def _mid_need(self, tile: Tile) -> tuple[Span, Span]:
+    def _read(self, what: Map, slots: Slots, area: tuple[int, Need, Need], channels: Span, use: _Use) -> None:
+        """Add a tile of a map to what is used: where it lies on chip, else in a slot, loaded unless it is there."""
+        (image, rows, cols), (first, count) = area, channels
+        high, wide = _size((rows, cols))
+        if what.held:
+            padded = (rows[0] - rows[2], rows[1] + rows[3]), (cols[0] - cols[2], cols[1] + cols[3])
+            runs = what.runs((image, *padded), first, count * self.g.element_bytes)
+            use.reads.append(Rows((Space.ACT, *runs.range), runs.row))
+            use.apart |= not what.adjoins(high, wide)
+            return
+        pitch, found = self.g.pitch(count), slots.find((area, channels))
+        where = found if found is not None else slots.claim((area, channels))
+        tile = (Space.ACT, where, where + high * wide * pitch)
+        if found is None:
+            whole = count == what.view.extents[3] and what.view.pitch == pitch
+            moved = (image, rows[:2], cols[:2])
+            self.work.move(LOAD, what.runs(moved, first, pitch if whole else count * self.g.element_bytes), tile)
+        use.reads.append(Rows(tile, wide * pitch))
+
+    def _mid_need(self, tile: Tile) -> Area:
         """Return the rows and columns of the head's output (of the source, without one) that a tile reads."""
         pool, mid = self.g.pool, self.g.mid
         if pool is None:
-            return tile.rows, tile.cols
+            return (*tile.rows, 0, 0), (*tile.cols, 0, 0)
         rows, cols = pool[0].needs(*tile.rows, mid[0]), pool[1].needs(*tile.cols, mid[1])
-        return rows[:2], cols[:2]
+        return (*rows[:2], 0, 0), (*cols[:2], 0, 0)
 
-    def _source_need(self, mid: tuple[Span, Span]) -> tuple[Span, Span]:
+    def _source_need(self, mid: Area) -> Area:
         """Return the rows and columns of the source that so much of the head's output reads."""
         if not self.g.has_head:
             return mid
         (y, x), source = self.g.conv, self.g.source
-        return y.needs(*mid[0], source[0])[:2], x.needs(*mid[1], source[1])[:2]
+        return y.needs(*mid[0][:2], source[0]), x.needs(*mid[1][:2], source[1])
 
 
-def _size(rows: Span, cols: Span) -> Span:
-    return rows[1] - rows[0], cols[1] - cols[0]
+def _turns(g: Geometry, t: Tiling, share: Share) -> tuple[list[int], int]:
+    """Return the images, bands and columns of tiles of a share, and the pieces of array work of a block of each."""
+    (first, end), (top, bottom) = share.images, share.rows
+    block = blocks_of(g, t.channels, share)[0]
+    pieces = sum(1 for _ in pieces_of(g, t, block)) if g.has_head else 1
+    return [-(-(end - first) // t.images), -(-(bottom - top) // t.rows), -(-g.out[1] // t.cols)], pieces
 
 
-def unroll(plan: Schedule) -> Work:
-    """Return the work of a schedule, the stages in order, those abreast tile by tile in turn."""
-    machine, index = Machine(plan), 0
+def _pieces(entry: StagePlan) -> int:
+    """Return the pieces of work of a stage of tiles, 0 of others."""
+    g, t = entry.geometry, entry.tiling
+    if g is None or t is None:
+        return 0
+    counts, pieces = _turns(g, t, whole(g))
+    return math.prod(counts) * t.images * pieces * len(blocks_of(g, t.channels, whole(g)))
+
+
+def _size(area: tuple[Sequence[int], Sequence[int]]) -> Span:
+    """Return the rows and columns of a range of both, with the padding around it."""
+    rows, cols = area
+    return rows[1] - rows[0] + sum(rows[2:]), cols[1] - cols[0] + sum(cols[2:])
+
+
+def unroll(plan: Schedule, budget: int = 0) -> Work:
+    """Return the work of a schedule, the stages in order, those abreast tile by tile in turn.
+
+    Of each stage MANY pieces are written out, or more if those of all stages then stay within a budget.
+    """
+    most = max(MANY, fair_share([_pieces(entry) for entry in plan.plans], budget))
+    machine, index = Machine(plan, most), 0
     while index < len(plan.plans):
         machine.work.now = (index, 1.0)
         if index in plan.pairs:
@@ -353,10 +377,13 @@ def unroll(plan: Schedule) -> Work:
         elif plan.plans[index].tiling is not None:
             _tiles(machine, plan, index)
         elif plan.plans[index].stage.kind == "copy":
-            _copy(machine, plan, index)
+            write_copies(machine, plan, index)
         else:
             _barrier(machine, plan, index)
-        index += 1 + (index in plan.pairs)
+        together = plan.plans[index : index + 1 + (index in plan.pairs)]
+        for entry in together:
+            machine.constants.complete(entry)
+        index += len(together)
     return machine.work
 
 
@@ -408,53 +435,9 @@ def _beside(host: StageWork, guest: StageWork) -> None:
         host.write(*turn)
 
 
-def _copy(machine: Machine, plan: Schedule, index: int) -> None:
-    """Write out a layer that moves bytes, box by box."""
-    machine.begin_stage(1)
-    layer, floors = plan.plans[index].stage.steps[0], machine.floors(index)
-    out = machine.map_of(layer.outputs[0])
-    for copy in copies_of(plan.graph, plan.views, layer):
-        source = machine.map_of(copy.source)
-        found = list(moves(plan.chip.timing, copy.loops, room_of(floors[0])))
-        parts = max(min(PARTS, len(side.starts)) for side in (found[0].load, found[0].store))
-        for k, weight in sampled(len(found), max(LEAST, MANY // parts)):
-            _move(machine, index, (source, copy.start), (out, copy.into), found[k], floors, weight, copy.changed)
-
-
-def _move(
-    machine: Machine, index: int, source: tuple[Map, int], target: tuple[Map, int], move: Move, floors: Span,
-    weight: float, changed: bool,
-) -> None:  # fmt: skip
-    """Write out one box of a copy: its loads, a lookup where values change, its stores."""
-    work, c = machine.work, machine.plan.chip.timing
-    act, table = round_up(move.bytes + LINE, ALIGN), TABLE * changed
-    at, table_at = machine.claim(act, table, floors)
-    cell = machine.act.cells(Space.ACT, at, 1, act)[0]
-    for k, share in sampled(len(move.load.starts), PARTS):
-        work.now = (index, weight * share)
-        place = move.source + source[1] + move.load.starts[k][0]
-        moved = move.load.transfer(c, source[0].start + place)
-        work.move(LOAD, moved, cell, [source[0].rows.last(source[0].lines(place, moved.span))])
-    if changed:
-        work.now = (index, weight)
-        held = machine.wgt.cells(Space.WGT, table_at, 1, table)[0]
-        work.move(LOAD, transfer(c, 1, table), held)
-        cycles = line_cycles(machine.plan.chip, -(-move.bytes // LINE), LINE)
-        work.compute(VECTOR, cycles, [held], [cell], [])
-    for k, share in sampled(len(move.store.starts), PARTS):
-        work.now = (index, weight * share)
-        place = move.target + target[1] + move.store.starts[k][0]
-        moved = move.store.transfer(c, target[0].start + place)
-        done = work.move(STORE, moved, cell)
-        target[0].rows.add(target[0].lines(place, moved.span), done)
-
-
 def _barrier(machine: Machine, plan: Schedule, index: int) -> None:
     """Write out a stream or a host call as what waits for all before it."""
     machine.begin_stage(1)
-    work, stage = machine.work, plan.plans[index].stage
+    stage = plan.plans[index].stage
     cycles = (host_cycles if stage.kind == "host" else stream_cycles)(plan.graph, stage.steps[0], plan.chip)
-    made = work.compute(VECTOR, cycles, [], [], range(len(work.engine)))
-    for name in stage.layers[-1].outputs:
-        if name in plan.views:
-            machine.map_of(name).rows.add((0, 1 << 62), made)
+    machine.work.alone(cycles)

@@ -97,4 +97,4 @@ def test_a_large_batch_stays_image_by_image_in_whole_bursts(batch: int) -> None:
     bursts = sum(len(side.starts) * side.transfer(EDGE).bursts for m in made for side in (m.load, m.store))
     assert bursts <= 1.05 * batch * 7 * size / EDGE.dram_burst_bytes
     assert math.ceil(batch / 10) <= len(made) <= batch
-    assert max(m.load.transfer(EDGE).span for m in made) <= 10 * 3 * size
+    assert max(m.load.runs().span for m in made) <= 10 * 3 * size

@@ -1,0 +1,56 @@
+"""Weight tiles: what the array keeps while a part of a map passes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+from accelc.chip import Chip
+from accelc.schedule.geometry import BLOCK, Geometry
+from accelc.schedule.tiling import Block, Tiling, kernel_cuts
+from accelc.schedule.views import round_up
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A weight tile: a block of channels over a cut of the depth and rows [top, bottom) of the kernel.
+
+    The `last` one of a block ends with the parameters of requantization.
+    """
+
+    block: Block
+    first: int
+    depth: int
+    top: int
+    bottom: int
+    last: bool
+
+    @property
+    def key(self) -> Hashable:
+        """Return what tells it from the other pieces of its stage."""
+        return self.block.first, self.first, self.top
+
+    def weight_bytes(self, g: Geometry) -> int:
+        """Return the bytes of the weights."""
+        if g.depthwise:
+            return round_up(g.taps * self.block.count * g.element_bytes, 4 * g.element_bytes)
+        n = round_up(self.block.count // self.block.groups, BLOCK) * self.block.groups
+        taps = (self.bottom - self.top) * g.conv[1].kernel
+        return g.parts * taps * n * g.pitch(self.depth // self.block.groups)
+
+    def param_bytes(self, g: Geometry, chip: Chip) -> int:
+        """Return the bytes of the parameters: bias, and scale or multiplier and shift, of each channel."""
+        if g.raw_output:
+            return 4 * self.block.count * self.last
+        each = 12 if chip.requantization == "fixed" or g.element_bytes == 2 else 8
+        return each * self.block.count * self.last
+
+
+def pieces_of(g: Geometry, t: Tiling, block: Block) -> Iterator[Piece]:
+    """Yield the weight tiles of a block in the order in which the array takes them."""
+    step = t.depth if block.groups == 1 and not g.depthwise else block.depth
+    for first in range(0, block.depth, step):
+        depth = min(step, block.depth - first)
+        for top, bottom in kernel_cuts(g, t):
+            last = first + depth >= block.depth and bottom == g.conv[0].kernel
+            yield Piece(block, first, depth, top, bottom, last or g.depthwise)
