@@ -378,9 +378,9 @@ def moves_of(band: Band) -> Iterator[Rows]:
 
 def move_cycles(timing: object, frame: Frame, rows: Rows) -> tuple[int, int, int]:
     """Return the vector unit's cycles to move rows of a band."""
-    cells, pitch = frame.row // frame.owner.pitch, frame.owner.pitch
-    clause = by_name("max_pool").clauses["cycles"]
-    found: tuple[int, int, int] = clause(timing, rows=rows[1] - rows[0], cols=cells, kernel_y=1, kernel_x=1, n=pitch)
+    cells, n = frame.row // frame.owner.pitch, frame.owner.pitch // frame.owner.element_bytes
+    clause = by_name("max_pool16" if frame.owner.element_bytes == 2 else "max_pool").clauses["cycles"]
+    found: tuple[int, int, int] = clause(timing, rows=rows[1] - rows[0], cols=cells, kernel_y=1, kernel_x=1, n=n)
     return found
 
 

@@ -168,6 +168,7 @@ def test_the_cause_of_a_miss_is_the_one_that_differs_most() -> None:
         ("resnet18", "tpu_v1"),
         ("resnet18", "nvdla_large"),
         ("googlenet", "edge"),
+        ("googlenet", "cambricon"),
     ],
 )
 def test_a_schedule_written_out_whole_is_predicted_to_the_cycle(network: str, chip: str) -> None:
