@@ -64,7 +64,7 @@ def test_every_part_is_a_module_and_peers_run_only_where_they_are() -> None:
     for part in everything.PARTS.values():
         assert (ROOT / "benchmarks" / f"{part.module}.py").is_file()
     plain = everything.chosen([], {"scalesim": None, "zigzag": None})
-    assert {"speed", "limits", "kernels", "literal", "curves", "sweep", "allocation"} == set(plain)
+    assert {"speed", "threads", "limits", "kernels", "literal", "curves", "sweep", "allocation"} == set(plain)
     assert "scalesim" in everything.chosen([], {"scalesim": "python", "zigzag": None})
     assert everything.chosen(["zoo"], {}) == ["zoo"]
 
