@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from accelc.arithmetic_wide import CURVE_OPS
 from accelc.chip import Chip
 from accelc.errors import ScheduleError
-from accelc.graph import TABLE_OPS, WIDE, Graph, Layer, is_wide
+from accelc.graph import TABLE_OPS, WIDE, Graph, Layer
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry, geometry_of
 from accelc.schedule.mapping import FREE, Pin
@@ -100,17 +100,12 @@ class Search:
 
 
 def table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
-    """Return the bytes of a stage's tables: those shared by all channels, and those each channel adds."""
-    if is_wide(graph):
-        return _wide_table_bytes(graph, stage)
-    shared = per_channel = 0
-    for step in stage.steps:
-        if step.op in TABLE_OPS:
-            by_channel = any(graph.tensors[name].elements > 1 for name in step.inputs[1:])
-            shared, per_channel = shared + 256 * (not by_channel), per_channel + 512 * by_channel
-        elif step.op == "softmax":
-            shared += 1024
-    return shared, per_channel
+    """Return the bytes of a stage's tables: those shared by all channels, and those each channel adds.
+
+    Each table begins at a multiple of 64 bytes.
+    """
+    every = [step_table_bytes(graph, step) for step in stage.steps]
+    return sum(round_up(one, 64) + 64 * (each % 64 > 0) for one, each in every), sum(each for _, each in every)
 
 
 def step_table_bytes(graph: Graph, step: Layer) -> tuple[int, int]:
@@ -124,15 +119,3 @@ def step_table_bytes(graph: Graph, step: Layer) -> tuple[int, int]:
         return 4 * 257, 0
     size = 12 if wide else 256
     return (0, size) if any(graph.tensors[name].elements > 1 for name in step.inputs[1:]) else (size, 0)
-
-
-def _wide_table_bytes(graph: Graph, stage: Stage) -> tuple[int, int]:
-    """Return the same for 16-bit operands: 257 corners of a curve, or three numbers for each line."""
-    shared = per_channel = 0
-    for step in stage.steps:
-        if step.op in CURVE_OPS:
-            shared += round_up(4 * 257, 64)
-        elif step.op in TABLE_OPS:
-            by_channel = any(graph.tensors[name].elements > 1 for name in step.inputs[1:])
-            shared, per_channel = shared + 64, per_channel + 12 * by_channel
-    return shared, per_channel
