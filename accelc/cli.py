@@ -211,14 +211,13 @@ def run(
     if timing_only and (outputs or check not in (None, "none")):
         raise InputError("--timing-only computes no values: --outputs and --check need them")
     given = None if inputs is None else read_arrays(inputs)
+    how = {"fidelity": fidelity, "seed": seed, "values": not timing_only, "activity": activity, "threads": threads}
     if Path(model).suffix == ".npu":
         if check not in (None, "none"):
             raise InputError(f"--check {check} needs the model: a program file does not hold its graph")
         if mapping is not None or dump_mapping is not None:
             raise InputError("--mapping and --dump-mapping need the model: a program file is mapped already")
-        result = _run_file(
-            Path(model), given, chip, fidelity, seed, values=not timing_only, activity=activity, threads=threads
-        )
+        result = _run_file(Path(model), given, chip, how)
     else:
         options = _options(
             dim, allow_host, tiny, batch, calib, activations, calibration, seed, dataflow, objective, precision,
@@ -227,39 +226,26 @@ def run(
         oracle = "none" if timing_only else check or "reference"
         compiled = _compile(model, chip, options, oracle=None if timing_only else oracle)
         _dump_mapping(compiled, dump_mapping)
-        result = _run_compiled(
-            compiled, given, fidelity, oracle, seed, values=not timing_only, activity=activity, threads=threads
-        )
+        result = _run_compiled(compiled, given, oracle, how)
     _write_results(result, json_, trace, outputs)
     if not result.check.passed:
         raise typer.Exit(1)
 
 
-def _run_file(
-    path: Path, given: Arrays | None, chip: str | None, fidelity: str, seed: int, *, values: bool, activity: bool,
-    threads: int,
-) -> Run:  # fmt: skip
+def _run_file(path: Path, given: Arrays | None, chip: str | None, how: dict[str, Any]) -> Run:
     from accelc.run import run_program
 
     program = _load(path)
     with _progress() as tell:
         tell("executing")
-        return run_program(
-            program, given, chip=chip, fidelity=fidelity, values=values, seed=seed, activity=activity, threads=threads
-        )
+        return run_program(program, given, chip=chip, **how)
 
 
-def _run_compiled(
-    compiled: Compiled, given: Arrays | None, fidelity: str, oracle: str, seed: int, *, values: bool, activity: bool,
-    threads: int,
-) -> Run:  # fmt: skip
+def _run_compiled(compiled: Compiled, given: Arrays | None, oracle: str, how: dict[str, Any]) -> Run:
     from accelc.run import run_compiled
 
     with _progress() as tell:
-        return run_compiled(
-            compiled, given, fidelity=fidelity, values=values, check=oracle, seed=seed, activity=activity,
-            threads=threads, progress=tell,
-        )  # fmt: skip
+        return run_compiled(compiled, given, check=oracle, progress=tell, **how)
 
 
 def _write_results(result: Run, json_: Path | None, trace: Path | None, outputs: Path | None) -> None:
