@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,14 @@ from accelc.errors import InputError
 from accelc.graph import FLOAT, PLAIN, QUANTIZED, Array, Graph, Tensor
 
 Samples = Mapping[str, Array] | Sequence[Mapping[str, Array]]
-RANDOM_SAMPLES = 4
+RANDOM_SAMPLES = 4  # at most
+ENOUGH = 1 << 20  # numbers of inputs, after which no further sample is drawn: large images hold many windows each
 
 
 def prepare(graph: Graph, samples: Samples | None, seed: int) -> Iterable[dict[str, Array]]:
     """Return one dict of real inputs per run; without samples, a few of standard normal numbers by `seed`.
 
-    Random ones are drawn as they are asked for, and the same again the next time.
+    A few are four, or as many as hold a million numbers together if that is fewer. Random ones are drawn as they are asked for, and the same again the next time.
     """
     if samples is None:
         return _Drawn(graph, seed)
@@ -38,7 +40,8 @@ class _Drawn:
     def __iter__(self) -> Iterator[dict[str, Array]]:
         rng, spans = np.random.default_rng(self.seed), self.graph.spans
         inputs = [self.graph.tensors[n] for n in self.graph.inputs]
-        for _ in range(RANDOM_SAMPLES):
+        each = max(1, sum(math.prod(t.shape) for t in inputs))
+        for _ in range(min(RANDOM_SAMPLES, -(-ENOUGH // each))):
             yield {t.name: drawn(rng, t.shape, t.dtype, spans.get(t.name)) for t in inputs}
 
 

@@ -67,6 +67,11 @@ def test_random_samples_are_drawn_as_asked_for_and_the_same_again() -> None:
         np.testing.assert_array_equal(one["x"], rng.standard_normal((3, 5)).astype(np.float32), strict=True)
 
 
+@pytest.mark.parametrize(("shape", "count"), [((1, 3, 224, 224), 4), ((1, 3, 512, 512), 2), ((2, 3, 1024, 1024), 1)])
+def test_fewer_random_samples_are_drawn_of_large_inputs(shape: tuple[int, ...], count: int) -> None:
+    assert len(list(prepare(chain(1, shape), None, 0))) == count
+
+
 def test_layers_on_which_no_wanted_tensor_depends_are_not_run() -> None:
     """A chain of 32-bit layers runs as far as the tensor asked for, and no layer of it that leads elsewhere."""
     graph = chain(6, (1, 4))
