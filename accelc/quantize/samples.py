@@ -20,7 +20,8 @@ ENOUGH = 1 << 20  # numbers of inputs, after which no further sample is drawn: l
 def prepare(graph: Graph, samples: Samples | None, seed: int) -> Iterable[dict[str, Array]]:
     """Return one dict of real inputs per run; without samples, a few of standard normal numbers by `seed`.
 
-    A few are four, or as many as hold a million numbers together if that is fewer. Random ones are drawn as they are asked for, and the same again the next time.
+    A few are four, or as many as hold a million numbers together if that is fewer. Random ones are drawn as they are
+    asked for, and the same again the next time.
     """
     if samples is None:
         return _Drawn(graph, seed)
