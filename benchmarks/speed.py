@@ -266,6 +266,7 @@ def children(name: str, tiny: bool) -> list[Child]:
     """Return the processes measured: compile from the built model; the command without check, without values, whole."""
     small = ["--tiny"] if tiny else []
     command = ["-m", "accelc", "run", name, *small]
+    child(f"accelc run {name}", command)  # finds the mappings
     return [
         child(f"compile {name}", ["-m", "benchmarks.speed", name, *small, "--stages"]),
         child(f"accelc run {name} --check none", [*command, "--check", "none"]),
@@ -343,9 +344,9 @@ def page(facts: Mapping[str, str], rounds: int, tables: Sequence[Sequence[Sequen
     machine = "\n".join(f"* {key}: {value}" for key, value in facts.items())
     notes = (
         "Figures are times over one int8 inference of ONNX Runtime in the same process and the same rounds. "
-        "Processes of their own start cold with compiled kernels in the cache, on the same one CPU; a compilation "
-        "starts from the built model in memory. `load` is the machine's load average before the rounds: near 0 nobody "
-        "else was at work."
+        "Processes of their own start with compiled kernels and the mappings of an earlier one on disk (without "
+        "those: docs/compile_time.md), on the same one CPU; a compilation starts from the built model in memory. `load` is "
+        "the machine's load average before the rounds: near 0 nobody else was at work."
     )
     parts = ["# Speed", about[0], about[1], notes, machine, *map(markdown_table, tables)]
     again = f"Measured over {rounds} rounds by `python -m benchmarks.speed --update-docs`."

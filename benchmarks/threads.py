@@ -31,7 +31,7 @@ from benchmarks.speed import (
 
 NETWORKS = ("resnet50", "resnet18", "alexnet", "googlenet", "vgg16")
 PAGE = Path(__file__).parents[1] / "docs" / "threads.md"
-REST = 0.05  # seconds
+REST = 0.02  # seconds
 Milliseconds = Mapping[str, float]
 
 

@@ -8,9 +8,13 @@ since they last met, or writes what another has read, the threads meet. No sum i
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import get_native_id
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +35,7 @@ STREAM = by_name("stream").opcode
 LEAVING = [STREAM, *(op for op, made in TABLE.items() if made.queue is Queue.HOST)]
 SPACE, FIRST, END, IS_WRITE = range(4)  # of a touched range
 ABSENT = -1
+_GETCPU = getattr(ctypes.CDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
 ACC = int(Space.ACC)
 
 Factor = str | int
@@ -228,7 +233,9 @@ class Crew:
         self._starts = np.arange(len(rows) + 1) + np.append(0, np.cumsum(parts.meets))
         self._number = np.repeat(np.arange(len(rows)), 1 + parts.meets)
         self._code = [self._with_meetings(parts, part, count) for part in range(count)]
-        self._pool = ThreadPoolExecutor(count - 1, "accelc")
+        self._others: list[int] = []  # the system's numbers of the other threads
+        self._pool = ThreadPoolExecutor(count - 1, "accelc", lambda: self._others.append(get_native_id()))
+        self._here = ABSENT
 
     def _with_meetings(self, parts: Parts, part: int, count: int) -> tuple[Ints, Ints]:
         at = np.flatnonzero(parts.meets)
@@ -236,9 +243,23 @@ class Crew:
         meeting[:, :3] = self._counts.ctypes.data, part, count
         return np.insert(parts.opcodes[part], at, MEET), np.insert(parts.rows[part], at, meeting, axis=0)
 
+    def _make_way(self) -> None:
+        """Let the other threads wake on other processors than this one, as far as the system can be told.
+
+        It may wake them beside the one that calls them, where each waits for the other in turn.
+        """
+        here = _processor()
+        free = os.sched_getaffinity(0) - {here} if here != self._here else None
+        if free:
+            for thread in self._others:
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(thread, free)
+            self._here = here if len(self._others) == len(self._code) - 1 else ABSENT
+
     def execute(self, m: Memory, first: int, last: int, *, wide: bool) -> tuple[int, int]:
         """Execute instructions as `dispatch.execute` does."""
         work = m, int(self._starts[first]), int(self._starts[last]), wide, self._packed
+        self._make_way()
         others = [self._pool.submit(_execute, code, *work) for code in self._code[1:]]
         try:
             why, at = _execute(self._code[0], *work)
@@ -246,6 +267,11 @@ class Crew:
             for other in others:
                 other.result()
         return why, int(self._number[at]) if at < work[2] else last
+
+
+def _processor() -> int:
+    """Return the processor that this thread runs on, ABSENT where the system does not say."""
+    return ABSENT if _GETCPU is None else int(_GETCPU())
 
 
 def _execute(
