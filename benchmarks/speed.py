@@ -345,8 +345,8 @@ def page(facts: Mapping[str, str], rounds: int, tables: Sequence[Sequence[Sequen
     notes = (
         "Figures are times over one int8 inference of ONNX Runtime in the same process and the same rounds. "
         "Processes of their own start with compiled kernels and the mappings of an earlier one on disk (without "
-        "those: docs/compile_time.md), on the same one CPU; a compilation starts from the built model in memory. `load` is "
-        "the machine's load average before the rounds: near 0 nobody else was at work."
+        "those: docs/compile_time.md), on the same one CPU; a compilation starts from the built model in memory. "
+        "`load` is the machine's load average before the rounds: near 0 nobody else was at work."
     )
     parts = ["# Speed", about[0], about[1], notes, machine, *map(markdown_table, tables)]
     again = f"Measured over {rounds} rounds by `python -m benchmarks.speed --update-docs`."
