@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from accelc.sim.memory import allocate
 Array = npt.NDArray[Any]
 
 NAMES = ("conv", "depthwise")
+SIDES = (32, 16)  # of the arrays
 
 
 def _entry(kernel: Any) -> Any:
@@ -97,7 +99,7 @@ def _read(name: str, row: Sequence[int]) -> list[int]:
 def work(program: Program, chip: accelc.Chip) -> Work:
     """Return a program's MAC instructions on buffers full of random bytes."""
     rng = np.random.default_rng(0)
-    memory = allocate(program, chip)
+    memory = allocate(program, chip)[0]  # the chip has one core
     memory.act[:] = rng.integers(0, 256, len(memory.act))
     memory.wgt[:] = rng.integers(-128, 128, len(memory.wgt))
     name_of = {by_name(name).opcode: name for name in NAMES}
@@ -114,9 +116,16 @@ def seconds(call: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def measure(name: str, rounds: int, tiny: bool) -> str:
-    """Return a line with a network's figures."""
-    chip = load_chip("edge")
+def with_array(side: int) -> accelc.Chip:
+    """Return the edge chip with an array of side x side PEs."""
+    values = load_chip("edge").model_dump()
+    values["array"] |= {"rows": side, "cols": side}
+    return accelc.Chip.model_validate(values)
+
+
+def measure(name: str, side: int, rounds: int, tiny: bool) -> str:
+    """Return a line with a network's figures on an array of side x side PEs."""
+    chip = with_array(side)
     program = accelc.compile(name, chip, tiny=tiny)
     instructions = work(program, chip)
     instructions.check()
@@ -130,7 +139,7 @@ def measure(name: str, rounds: int, tiny: bool) -> str:
         limit = min(limit, seconds(lambda: _shift(planes, row, 4 * size, cycles)))
     rate, most = cycles * size / taken / 1e9, cycles * size / limit / 1e9
     return (
-        f"{name:12s} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles {taken:7.3f} s "
+        f"{name:12s} {side:2d}x{side:<2d} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles {taken:7.3f} s "
         f"{rate:6.2f} G PE-cycles/s   limit {limit:7.3f} s {most:6.2f} G/s   load {os.getloadavg()[0]:.1f}"
     )
 
@@ -142,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tiny", action="store_true", help="the networks' small forms")
     options = parser.parse_args(arguments)
-    for name in options.networks:
-        print(measure(name, options.rounds, options.tiny), flush=True)
+    for name, side in product(options.networks, SIDES):
+        print(measure(name, side, options.rounds, options.tiny), flush=True)
 
 
 if __name__ == "__main__":
