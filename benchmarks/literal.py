@@ -139,8 +139,9 @@ def measure(name: str, side: int, rounds: int, tiny: bool) -> str:
         limit = min(limit, seconds(lambda: _shift(planes, row, 4 * size, cycles)))
     rate, most = cycles * size / taken / 1e9, cycles * size / limit / 1e9
     return (
-        f"{name:12s} {side:2d}x{side:<2d} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles {taken:7.3f} s "
-        f"{rate:6.2f} G PE-cycles/s   limit {limit:7.3f} s {most:6.2f} G/s   load {os.getloadavg()[0]:.1f}"
+        f"{name:12s} {side:2d}x{side:<2d} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles "
+        f"{taken:7.3f} s {rate:6.2f} G PE-cycles/s   limit {limit:7.3f} s {most:6.2f} G/s   "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 
