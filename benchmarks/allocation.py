@@ -173,8 +173,8 @@ def _lines(rows: dict[str, Any]) -> Iterator[str]:
         "* *bound*: the most bytes alive at once, rounded up to lines of 64; no placement spans fewer.",
         "* *vela*: `hillclimb_allocation` of Arm's `ethos-u-vela` on the same live ranges, told to search for the",
         f"  bound; where that takes over {VELA_SECONDS} s, as long as it does by itself; empty where both do.",
-        "* Maps that a run in stripes replaces by bands go after all were placed; the others stay where they are, so that",
-        "  these may span more than their bound.",
+        "* Maps that a run in stripes replaces by bands go after all were placed; the others stay where they are,",
+        "  and may span more than their bound.",
         f"* Placements of {FEW} regions or fewer reach the bound in any order; they are counted in no line.", "",
     )  # fmt: skip
     yield from _summary(rows)
