@@ -122,7 +122,9 @@ def _row(memory: str, regions: Sequence[Life], taken: int) -> dict[str, Any]:
 
     placement = place(regions)
     spans = [(r.bytes, r.first, r.last) for r in regions]
-    figures = {"bound": placement.peak_live_bytes, "ours": taken, "proved": placement.proved}
+    figures = {"bound": placement.peak_live_bytes, "ours": placement.bytes, "proved": placement.proved}
+    if taken != placement.bytes:
+        figures["spans"] = taken
     return {"memory": memory, "regions": len(regions), **figures, "lives": spans}
 
 
@@ -173,8 +175,8 @@ def _lines(rows: dict[str, Any]) -> Iterator[str]:
         "* *bound*: the most bytes alive at once, rounded up to lines of 64; no placement spans fewer.",
         "* *vela*: `hillclimb_allocation` of Arm's `ethos-u-vela` on the same live ranges, told to search for the",
         f"  bound; where that takes over {VELA_SECONDS} s, as long as it does by itself; empty where both do.",
-        "* Maps that a run in stripes replaces by bands go after all were placed; the others stay where they are,",
-        "  and may span more than their bound.",
+        "* *ours*: our placement of the same live ranges. Maps that a run in stripes replaces by bands go after all",
+        "  were placed, and the others stay where they are: where these then span more, a line below says so.",
         f"* Placements of {FEW} regions or fewer reach the bound in any order; they are counted in no line.", "",
     )  # fmt: skip
     yield from _summary(rows)
@@ -182,6 +184,13 @@ def _lines(rows: dict[str, Any]) -> Iterator[str]:
     yield from ("", head, "|---|---|---|---|---|---|---|---|")
     for key in _sorted(rows):
         yield from (_line(key, row) for row in rows[key] if row["regions"] > FEW)
+    yield ""
+    for key in _sorted(rows):
+        yield from (
+            f"* `{key.split()[0]}`: without what stripes replaced, its {row['memory']} span {row['spans']} bytes."
+            for row in rows[key]
+            if "spans" in row
+        )
 
 
 def _sorted(rows: dict[str, Any]) -> list[str]:
