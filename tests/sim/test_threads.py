@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelc.arithmetic import dequantize_array
+from accelc.chip import Chip
 from accelc.errors import InputError
 from accelc.isa import Memory, Word, by_name
 from accelc.lower import lower
@@ -19,6 +20,8 @@ from accelc.sim.machine import Machine
 from accelc.sim.threads import RULES, SKIP, Crew, parts_of
 from tests.lower.graphs import Net
 from tests.lower.test_lower import CASES, CHIPS, random_inputs
+from tests.lower.test_lower_wide import CHIPS as WIDE_CHIPS
+from tests.lower.test_lower_wide import WIDE_CASES
 from tests.sim.programs import program, word
 
 SIZES = st.integers(1, 5)
@@ -75,17 +78,21 @@ def test_any_program_leaves_the_same_bytes(listed: list[Word], threads: int) -> 
         np.testing.assert_array_equal(a, b)
 
 
-def compiled(case: str, chip: str) -> tuple[Program, dict[str, np.ndarray]]:
-    net = Net(4)
-    graph = net.graph(CASES[case](net))
+def compiled(case: str, chip: Chip, dtype: str = "uint8") -> tuple[Program, dict[str, np.ndarray]]:
+    net = Net(4, dtype)
+    graph = net.graph(WIDE_CASES[case](net) if dtype == "int16" else CASES[case](net))
     made = {name: dequantize_array(data, graph.tensors[name].quant) for name, data in random_inputs(graph).items()}
-    return lower(schedule(graph, CHIPS[chip]), CHIPS[chip]), made
+    return lower(schedule(graph, chip), chip), made
 
 
-@pytest.mark.parametrize("case", list(CASES))
-def test_every_layer_kind_gives_the_same_dram(case: str) -> None:
-    made, inputs = compiled(case, "small")
-    machine, several = (Machine(made, CHIPS["small"], threads=threads) for threads in (1, 2))
+KINDS = [(case, "uint8") for case in CASES] + [(case, "int16") for case in WIDE_CASES]
+
+
+@pytest.mark.parametrize(("case", "dtype"), KINDS)
+def test_every_layer_kind_gives_the_same_dram(case: str, dtype: str) -> None:
+    chip = (WIDE_CHIPS if dtype == "int16" else CHIPS)["small"]
+    made, inputs = compiled(case, chip, dtype)
+    machine, several = (Machine(made, chip, threads=threads) for threads in (1, 2))
     one = machine.run(inputs)
     for _ in range(2):
         np.testing.assert_array_equal(several.run(inputs).dram, one.dram)
@@ -128,7 +135,7 @@ def test_rules_name_operands_that_there_are() -> None:
 
 
 def test_threads_that_cannot_be_are_refused() -> None:
-    made, _ = compiled("conv_deep", "edge")
+    made, _ = compiled("conv_deep", CHIPS["edge"])
     for threads in (0, 65):
         with pytest.raises(InputError, match=f"{threads} threads: 1 to 64 would work"):
             run_program(made, threads=threads)
@@ -137,7 +144,7 @@ def test_threads_that_cannot_be_are_refused() -> None:
 
 
 def test_a_run_may_have_several() -> None:
-    made, inputs = compiled("conv_deep", "edge")
+    made, inputs = compiled("conv_deep", CHIPS["edge"])
     one, three = (run_program(made, inputs, threads=threads) for threads in (1, 3))
     assert three.cycles == one.cycles
     for name, data in one.integers.items():
