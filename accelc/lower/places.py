@@ -23,7 +23,7 @@ class Pinned:
     """An area of the weight buffer in which weights are loaded once, and where each of them lies."""
 
     def __init__(self, start: int, size: int) -> None:
-        self.at, self.end = start, start + size
+        self.at, self.size, self.end = start, size, start + size
         self._found: dict[int, int] = {}
 
     def find(self, address: int) -> int | None:

@@ -20,7 +20,7 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
-from accelc.schedule.pieces import Piece, pieces_of
+from accelc.schedule.pieces import Piece, pieces_of, staying
 from accelc.schedule.split import Share, blocks_of, whole
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
@@ -100,6 +100,8 @@ class TileStage:
         self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
         self._weights_at = 0
+        pinned = places.pinned
+        self._staying = frozenset[Hashable]() if pinned is None else staying(self.g, self.t, pinned.size)
         self._like = like
         # Stripes of one stage, and cores that share it, cut its weights alike, so these are packed once.
         self._blobs: dict[Hashable, tuple[int, int, int]] = {} if like is None else like._blobs
@@ -302,7 +304,7 @@ class TileStage:
     def _load_weights(self, piece: Piece) -> int:
         """Load a weight tile unless it is there; return the address of its parameters (after the last depth tile)."""
         address, size, params_at = self._weight_blob(piece)
-        key, pinned = piece.key, self.places.pinned
+        key, pinned = piece.key, self.places.pinned if piece.key in self._staying else None
         found = self.wgt.find(key) if pinned is None else pinned.find(address)
         if found is None:
             found = self.wgt.claim(key) if pinned is None else pinned.claim(address, size)

@@ -109,7 +109,7 @@ def _best(search: Search, dataflow: str, plans: tuple[StagePlan, ...]) -> Schedu
     found, refused = list[Schedule](), list[MappingError]()
     for holding, (made, kept) in _held(search, plans):
         try:
-            found.append(_placed(search, dataflow, _joined(holding, made, kept)))
+            found += [_placed(search, dataflow, each) for each in _joined(holding, made, kept)]
         except MappingError as error:
             refused.append(error)
     if not found:
@@ -145,12 +145,12 @@ def _judged(found: Schedule) -> tuple[float, float]:
     return objective_of(found.objective, Boxed(found.chip)).rank(Cost(cycles, 0, 0, 0, moved))
 
 
-def _joined(holding: Holding, plans: tuple[StagePlan, ...], kept: Residency) -> _Arranged:
-    """Return the plans with stages in stripes, weights that stay, and stages abreast."""
+def _joined(holding: Holding, plans: tuple[StagePlan, ...], kept: Residency) -> Iterator[_Arranged]:
+    """Yield the plans with stages in stripes, weights that stay, and stages abreast."""
     each = striped(holding, plans, kept)
-    plans, pins = pin(holding.search, each.plans, each.kept.floors, each.pins)
-    plans, pairs = pair_up(holding.search, plans, each.kept, pins)
-    return plans, each.kept, pins, pairs
+    for made, pins in pin(holding.search, each.plans, each.kept.floors, each.pins):
+        paired, pairs = pair_up(holding.search, made, each.kept, pins)
+        yield paired, each.kept, pins, pairs
 
 
 def _placed(search: Search, dataflow: str, arranged: _Arranged) -> Schedule:

@@ -23,7 +23,8 @@ from accelc.schedule.geometry import Geometry
 from accelc.schedule.holding import Holding
 from accelc.schedule.mapping import Pin
 from accelc.schedule.objective import Boxed
-from accelc.schedule.pinning import Pins, held_bytes
+from accelc.schedule.pieces import held_bytes
+from accelc.schedule.pinning import Pins
 from accelc.schedule.residency import Residency
 from accelc.schedule.search import StagePlan, table_bytes
 from accelc.schedule.stages import GLOBAL_OPS

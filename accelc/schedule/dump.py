@@ -12,6 +12,7 @@ from accelc.schedule.mapping import Pin, toml_value
 from accelc.schedule.options import Tables
 from accelc.schedule.overflow import needed
 from accelc.schedule.pinned import cuts_depth
+from accelc.schedule.pinning import staying_tiles
 from accelc.schedule.search import StagePlan, table_bytes
 from accelc.schedule.stages import plan_stages
 from accelc.schedule.tiling import footprint
@@ -91,11 +92,18 @@ def _pin(schedule: Schedule, k: int, plan: StagePlan, cut: bool | None) -> Pin:
         split=t.split if schedule.chip.cores > 1 else None,  # type: ignore[arg-type]
         hold=whole,
         at=schedule.residency.places[region] if whole else None,
-        hold_weights=k in schedule.pins.places if _shared(schedule, plan) else None,
+        hold_weights=_held_weights(schedule, k, plan) if _shared(schedule, plan) else None,
         abreast=k in schedule.pairs,
         stripes=1,
         cut=cut,
     )
+
+
+def _held_weights(schedule: Schedule, k: int, plan: StagePlan) -> bool | int:
+    """Return whether a stage's weights stay on chip, or how many tiles of them."""
+    tiles = staying_tiles(schedule.pins, k, plan)
+    assert plan.geometry is not None
+    return plan.geometry.held.weights or tiles or False
 
 
 def _shared(schedule: Schedule, plan: StagePlan) -> bool:

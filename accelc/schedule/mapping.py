@@ -29,9 +29,9 @@ class Pin:
     is 2 where the next tile is loaded while one computes, `sums` where its sums have room beside those of one that is
     drained. So many `images` of the batch make one tile, which weights on chip meet in turn. `split` says how cores
     share the stage. `hold` keeps the stage's result on chip for its whole life, from byte `at` of the buffer on;
-    `hold_weights` weights that several stages share. `abreast` lets its tiles and the next stage's take turns.
-    `stripes` cuts the run of stages from this one `through` that of another layer into so many stripes. `cut` ends a
-    stage behind the layer.
+    `hold_weights` weights that several stages share, or so many tiles of them. `abreast` lets its tiles and the next
+    stage's take turns. `stripes` cuts the run of stages from this one `through` that of another layer into so many
+    stripes. `cut` ends a stage behind the layer.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -49,7 +49,7 @@ class Pin:
     split: Literal["none", "rows", "channels", "batch"] | None = None
     hold: Flag | None = None
     at: Annotated[int, Field(ge=0, strict=True)] | None = None
-    hold_weights: Flag | None = None
+    hold_weights: Flag | Count | None = None
     abreast: Flag | None = None
     stripes: Count | None = None
     through: Annotated[str, Field(strict=True)] | None = None
@@ -137,7 +137,8 @@ def parse_mapping(text: str, origin: str = "mapping") -> Mapping:
     defaults = _pin(found.get("defaults", {}), f"{origin}: defaults")
     for key in ("hold", "hold_weights", "abreast"):
         if getattr(defaults, key):
-            raise MappingError(f"{origin}: defaults: {key} = true is said layer by layer; false may be a default")
+            asked = f"{key} = {toml_value(getattr(defaults, key))}"
+            raise MappingError(f"{origin}: defaults: {asked} is said layer by layer; false may be a default")
     _check_stripes(pins, defaults, origin)
     return Mapping(pins, defaults, origin)
 
@@ -163,7 +164,8 @@ def _pin(table: object, where: str) -> Pin:
 _READER = TypeAdapter(Pin)
 _RULES = {
     **dict.fromkeys(EXTENTS, "a whole number of at least 1"),
-    **dict.fromkeys(("hold", "hold_weights", "abreast", "cut"), "true or false"),
+    **dict.fromkeys(("hold", "abreast", "cut"), "true or false"),
+    "hold_weights": "true, false or a number of weight tiles of at least 1",
     "dataflow": '"ws", "os", "is", "nlr" or "rs"',
     "order": '"weights" or "map"',
     "slots": "1 or 2",

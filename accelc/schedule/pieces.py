@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from accelc.chip import Chip
 from accelc.schedule.geometry import BLOCK, Geometry
-from accelc.schedule.tiling import Block, Tiling, kernel_cuts
+from accelc.schedule.tiling import Block, Tiling, channel_blocks, kernel_cuts, weight_bytes
 from accelc.schedule.views import round_up
+
+ALIGN = 64  # bytes: where a weight tile that stays on chip may begin
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,23 @@ def pieces_of(g: Geometry, t: Tiling, block: Block) -> Iterator[Piece]:
         for top, bottom in kernel_cuts(g, t):
             last = first + depth >= block.depth and bottom == g.conv[0].kernel
             yield Piece(block, first, depth, top, bottom, last or g.depthwise)
+
+
+def every_piece(g: Geometry, t: Tiling) -> Iterator[Piece]:
+    """Yield the weight tiles of a stage."""
+    return (piece for block in channel_blocks(g, t.channels) for piece in pieces_of(g, t, block))
+
+
+def held_bytes(g: Geometry, t: Tiling) -> int:
+    """Return the bytes that all weight tiles of a stage take where they stay on chip."""
+    return sum(1 for _ in every_piece(g, t)) * tile_bytes(g, t)
+
+
+def tile_bytes(g: Geometry, t: Tiling) -> int:
+    """Return the bytes that a weight tile takes which stays on chip."""
+    return round_up(int(weight_bytes(g, t)), ALIGN)
+
+
+def staying(g: Geometry, t: Tiling, room: int) -> frozenset[Hashable]:
+    """Return the keys of the weight tiles that stay in so many bytes of the weight buffer: the first that fit."""
+    return frozenset(piece.key for piece in islice(every_piece(g, t), room // tile_bytes(g, t)))

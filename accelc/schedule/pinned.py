@@ -160,7 +160,8 @@ def check_names(mapping: Mapping, graph: Graph, stages: Sequence[Stage]) -> None
             raise mapping.error(name, f"{asked[0]}: {_KINDS[kind]} ({known[name].op}) has no mapping to pin")
         held = [key for key in ("hold", "hold_weights", "abreast") if getattr(pin, key)]
         if held and pin.split not in (None, NO_SPLIT):
-            raise mapping.error(name, f"{held[0]} = true: what one core holds or does in turn is not shared out; "
+            asked_for = f"{held[0]} = {toml_value(getattr(pin, held[0]))}"
+            raise mapping.error(name, f"{asked_for}: what one core holds or does in turn is not shared out; "
                                       f"split = \"{pin.split}\" without it would work")
 
 

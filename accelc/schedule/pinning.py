@@ -1,23 +1,27 @@
 """Weights that several stages share stay on chip between them: those of a recurrent layer, across its time steps.
 
 Weights are pinned in the order of how often they would be loaded again, as long as every stage that runs meanwhile
-still has a mapping in the rest of the weight buffer. A unified scratchpad pins nothing.
+still has a mapping in the rest of the weight buffer. Of weights that do not fit, the first tiles are pinned where that
+costs less, and each stage loads the others. A unified scratchpad pins nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from accelc.graph import Graph, Layer
 from accelc.schedule.allocate import Life, place
 from accelc.schedule.cost import Cost
 from accelc.schedule.geometry import Geometry
+from accelc.schedule.mapping import toml_value
+from accelc.schedule.partly import parts, slots_bytes
+from accelc.schedule.pieces import held_bytes, staying
 from accelc.schedule.search import Search, StagePlan
-from accelc.schedule.tiling import Tiling, channel_blocks, kernel_cuts, weight_bytes
-from accelc.schedule.views import round_up
+from accelc.schedule.tiling import Tiling
 
-ALIGN = 64
+Plans = tuple[StagePlan, ...]
+COARSER = 2  # how often the channels of a tile are doubled
 
 
 @dataclass(frozen=True)
@@ -40,31 +44,102 @@ class _Shared:
 
 def pin(
     search: Search, plans: Sequence[StagePlan], floors: Sequence[int], given: Pins
-) -> tuple[tuple[StagePlan, ...], Pins]:
-    """Return the plans with shared weights pinned; `floors` are the bytes of the activation buffer free per stage.
+) -> Iterator[tuple[Plans, Pins]]:
+    """Yield the plans with shared weights pinned; `floors` are the bytes of the activation buffer free per stage.
 
-    While weights are pinned already, as `given`, no others are.
+    While weights are pinned already, as `given`, no others are. Where a part of some weights is pinned, the same with
+    larger tiles follows: what it costs that each tile's loads and stores meet, only a prediction can tell.
     """
-    chosen: list[_Shared] = []
-    best, pins = tuple(plans), given
-    for shared in [] if search.chip.timing.unified else _candidates(search, plans, floors):
-        if any(shared.life.first <= k <= shared.life.last for k in given.floors):
-            continue
-        found = _arranged(search, plans, floors, [*chosen, shared])
-        if found is not None:
-            chosen.append(shared)
-            best, more = found
-            pins = Pins({**given.places, **more.places}, {**given.floors, **more.floors})
-    check_pinned(search, best, pins)
-    return best, pins
+    for coarser in range(COARSER + 1):
+        work = _Pinning(search, tuple(plans), floors, given)
+        if not search.chip.timing.unified:
+            work.pin_wholes()
+            work.pin_parts(coarser)
+        check_pinned(search, work.made, work.pins)
+        yield work.made, work.pins
+        if not work.in_part:
+            return
+
+
+class _Pinning:
+    """Pins one shared set of weights after the other; `made` and `pins` are what that has led to."""
+
+    def __init__(self, search: Search, plans: Plans, floors: Sequence[int], given: Pins) -> None:
+        self.search, self.plans, self.floors, self.given = search, plans, floors, given
+        self.made, self.pins, self._chosen = plans, given, list[_Shared]()
+        self.in_part = False
+        self._free = [at for at in _alike(search.graph, plans) if not any(at[0] <= k <= at[-1] for k in given.floors)]
+
+    def pin_wholes(self) -> None:
+        """Pin weights that fit with all their tiles."""
+        found = [self._whole(at) for at in self._free if self._asked(at) in (None, True)]
+        for shared in sorted((s for s in found if s is not None), key=self._order):
+            self._add(shared, must=True)
+
+    def pin_parts(self, coarser: int) -> None:
+        """Pin the first tiles of weights that are not pinned, with `coarser` times doubled channels where possible."""
+        left = [at for at in self._free if at[0] not in self.pins.places and self._asked(at) not in (True, False)]
+        for at in sorted(left, key=lambda at: (self._asked(at) is None, -len(at), at[0])):
+            must = self._asked(at) is not None
+            self.in_part |= any(self._add(shared, must=must) for shared in self._parts(at, coarser))
+
+    def _asked(self, readers: Sequence[int]) -> bool | int | None:
+        """Return what a mapping by hand says of weights: False by one of their readers is said for all."""
+        said = [self.search.pinned.of(self.plans[k].stage).hold_weights for k in readers]
+        return False if any(each is False for each in said) else next((each for each in said if each is not None), None)
+
+    def _order(self, shared: _Shared) -> tuple[bool, int, int, int]:
+        return self._asked(shared.readers) is None, -len(shared.readers), shared.life.bytes, shared.life.first
+
+    def _whole(self, readers: tuple[int, ...]) -> _Shared | None:
+        """Return the mapping that all readers of some weights can follow with the weights in place."""
+        plan = self.plans[readers[0]]
+        assert plan.geometry is not None
+        geometry = replace(plan.geometry, held=replace(plan.geometry.held, weights=True))
+        mapping = self.search.choice(plan.stage, geometry, min(self.floors[k] for k in readers))
+        if mapping is None:
+            return None
+        size = held_bytes(plan.geometry, mapping[0])
+        return _Shared(Life("", size, readers[0], readers[-1]), readers, geometry, mapping)
+
+    def _parts(self, readers: tuple[int, ...], coarser: int) -> Iterator[_Shared]:
+        """Yield the mappings that all readers of some weights can follow with a part of the weights in place."""
+        plan, asked, most = self.made[readers[0]], self._asked(readers), self.search.chip.timing.wgt_bytes
+        assert plan.geometry is not None
+        room = min(self.pins.floors.get(k, most) for k in range(readers[0], readers[-1] + 1))
+        found = parts(self.search, plan, min(self.floors[k] for k in readers), room, asked)
+        large = [part for part in found if part.tiling.channels >= found[0].tiling.channels << coarser]
+        for part in large or found:
+            life = Life("", part.bytes, readers[0], readers[-1])
+            yield _Shared(life, readers, plan.geometry, (part.tiling, part.cost))
+
+    def _add(self, shared: _Shared, *, must: bool) -> bool:
+        """Pin more weights if all stages then find a mapping and, unless they must be, cost less; say whether."""
+        found = _arranged(self.search, self.plans, self.floors, [*self._chosen, shared])
+        if found is None or (not must and self.search.rank(found[0]) >= self.search.rank(self.made)):
+            return False
+        self._chosen.append(shared)
+        self.made, more = found
+        self.pins = Pins({**self.given.places, **more.places}, {**self.given.floors, **more.floors})
+        return True
 
 
 def check_pinned(search: Search, plans: Sequence[StagePlan], pins: Pins) -> None:
     """Raise MappingError if weights that a mapping by hand holds are not held."""
     for k, plan in enumerate(plans):
-        if plan.geometry is not None and search.pinned.of(plan.stage).hold_weights and k not in pins.places:
-            layer, message = plan.stage.layers[0].name, f"hold_weights = true: {_why_not(search, plan)}"
+        asked = search.pinned.of(plan.stage).hold_weights if plan.geometry is not None else None
+        if not asked:
+            continue
+        if k not in pins.places or (asked is not True and asked != staying_tiles(pins, k, plan)):
+            layer, message = plan.stage.layers[0].name, f"hold_weights = {toml_value(asked)}: {_why_not(search, plan)}"
             raise search.pinned.mapping.error(layer, message)
+
+
+def staying_tiles(pins: Pins, k: int, plan: StagePlan) -> int:
+    """Return how many weight tiles of stage k stay on chip."""
+    if k not in pins.places or plan.geometry is None or plan.tiling is None:
+        return 0
+    return len(staying(plan.geometry, plan.tiling, pins.places[k][2]))
 
 
 def _why_not(search: Search, plan: StagePlan) -> str:
@@ -80,24 +155,13 @@ def _why_not(search: Search, plan: StagePlan) -> str:
     )
 
 
-def held_bytes(g: Geometry, t: Tiling) -> int:
-    """Return the bytes of all weight tiles of a stage."""
-    tiles = sum(-(-block.depth // min(t.depth, g.group_in)) for block in channel_blocks(g, t.channels))
-    return tiles * len(kernel_cuts(g, t)) * round_up(weight_bytes(g, t), ALIGN)
-
-
-def _candidates(search: Search, plans: Sequence[StagePlan], floors: Sequence[int]) -> list[_Shared]:
-    """Return the weights that several stages read in one way, those read most often first."""
+def _alike(graph: Graph, plans: Sequence[StagePlan]) -> list[tuple[int, ...]]:
+    """Return for weights that several stages read in one way those stages."""
     readers: dict[Hashable, list[int]] = {}
     for k, plan in enumerate(plans):
         if plan.stage.head is not None and plan.part is None:
-            readers.setdefault((_packed_alike(search.graph, plan.stage.head), plan.geometry), []).append(k)
-    found = [_together(search, plans, floors, at) for at in readers.values() if len(at) > 1]
-    wanted = {k: search.pinned.of(plan.stage).hold_weights for k, plan in enumerate(plans) if plan.geometry is not None}
-    free = [s for s in found if s is not None and all(wanted[k] is not False for k in s.readers)]
-    return sorted(
-        free, key=lambda s: (not any(wanted[k] for k in s.readers), -len(s.readers), s.life.bytes, s.life.first)
-    )
+            readers.setdefault((_packed_alike(graph, plan.stage.head), plan.geometry), []).append(k)
+    return [tuple(at) for at in readers.values() if len(at) > 1]
 
 
 def _packed_alike(graph: Graph, head: Layer) -> Hashable:
@@ -107,23 +171,9 @@ def _packed_alike(graph: Graph, head: Layer) -> Hashable:
     return head.inputs[1:], numbers, graph.tensors[head.outputs[0]].dtype
 
 
-def _together(
-    search: Search, plans: Sequence[StagePlan], floors: Sequence[int], readers: Sequence[int]
-) -> _Shared | None:
-    """Return the mapping that all readers of some weights can follow with the weights in place."""
-    plan = plans[readers[0]]
-    assert plan.geometry is not None
-    geometry = replace(plan.geometry, held=replace(plan.geometry.held, weights=True))
-    mapping = search.choice(plan.stage, geometry, min(floors[k] for k in readers))
-    if mapping is None:
-        return None
-    size = held_bytes(plan.geometry, mapping[0])
-    return _Shared(Life("", size, readers[0], readers[-1]), tuple(readers), geometry, mapping)
-
-
 def _arranged(
     search: Search, plans: Sequence[StagePlan], floors: Sequence[int], chosen: Sequence[_Shared]
-) -> tuple[tuple[StagePlan, ...], Pins] | None:
+) -> tuple[Plans, Pins] | None:
     """Return plans and places with all that is chosen pinned, None if some stage then finds no mapping."""
     room = search.chip.timing.wgt_bytes
     spans = [replace(shared.life, name=str(n)) for n, shared in enumerate(chosen)]
@@ -140,7 +190,7 @@ def _arranged(
         shared = chosen[pinned[k]] if k in pinned else None
         geometry = plan.geometry if shared is None else shared.geometry
         found = search.choice(plan.stage, geometry, floors[k], floor) if shared is None else shared.mapping
-        if found is None:
+        if found is None or slots_bytes(search, plan.stage, geometry, found[0]) > floor:
             return None
         free[k], made[k] = floor, StagePlan(plan.stage, geometry, *found)
     return tuple(made), Pins({k: (n, starts[n], spans[n].bytes) for k, n in pinned.items()}, free)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from accelc.arithmetic_wide import CURVE_OPS
@@ -62,12 +62,12 @@ class Search:
                 raise self.no_tile(whole)
             return [whole]
         parts = [plan for part in cut for plan in self.best(part)]
-        return [whole] if whole.tiling is not None and self._rank([whole]) <= self._rank(parts) else parts
+        return [whole] if whole.tiling is not None and self.rank([whole]) <= self.rank(parts) else parts
 
     def _plan(self, stage: Stage) -> StagePlan:
         """Return a stage's best plan with only its weights held, if they are to be; without a tiling if none fits."""
         geometry = geometry_of(self.graph, stage, self.views, self.chip)
-        if self.pinned.of(stage).hold_weights:
+        if self.pinned.of(stage).hold_weights is True:
             geometry = replace(geometry, held=replace(geometry.held, weights=True))
         found = self.choice(stage, geometry, self.chip.timing.act_bytes)
         return StagePlan(stage, geometry, *(found or (None, None)))
@@ -93,7 +93,8 @@ class Search:
         pin = self.pinned.tile(stage, geometry, self.chip).over(default)
         return choices(geometry, Boxed(self.chip), tables, self.objective, self.dataflows, wgt_room, pin)
 
-    def _rank(self, plans: list[StagePlan]) -> tuple[float, ...]:
+    def rank(self, plans: Sequence[StagePlan]) -> tuple[float, ...]:
+        """Return what plans are compared by, all of them together."""
         costs = [plan.cost for plan in plans if plan.cost is not None]
         total = Cost(*(sum(getattr(cost, f.name) for cost in costs) for f in fields(Cost)))
         return objective_of(self.objective, Boxed(self.chip)).rank(total)

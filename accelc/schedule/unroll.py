@@ -23,7 +23,7 @@ from accelc.schedule.cost import piece_cycles
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
 from accelc.schedule.layout import Machine, Map, Pinned, Slots, Span
-from accelc.schedule.pieces import Piece, pieces_of
+from accelc.schedule.pieces import Piece, pieces_of, staying
 from accelc.schedule.sampling import fair_share, kept_of, sampled
 from accelc.schedule.search import StagePlan, step_table_bytes
 from accelc.schedule.split import Share, blocks_of, shares, whole
@@ -102,6 +102,9 @@ class StageWork:
         self._others: dict[str, Map] = {}
         self.out = self._folded(machine.map_of(self.stage.output, part, part.out))
         self._piece: dict[Hashable, int] = {}
+        area = plan.pins.places.get(index)
+        self._pinned = None if area is None else machine.pinned.setdefault(area, Pinned(area[1]))
+        self._staying = frozenset[Hashable]() if area is None else staying(self.g, self.t, area[2])
         self.after_piece: Callable[[], None] = lambda: None  # what a stage abreast does between pieces of array work
         self._tables: dict[str, tuple[int, int]] = {}  # of a step: where, and for channels from which on
 
@@ -295,8 +298,7 @@ class StageWork:
 
     def _weights(self, piece: Piece) -> tuple[Range, Range]:
         """Return the ranges of a weight tile and of its parameters, loaded unless they are there."""
-        area = self.plan.pins.places.get(self.index)
-        pinned = None if area is None else self.m.pinned.setdefault(area, Pinned(area[1]))
+        pinned = self._pinned if piece.key in self._staying else None
         start, size = self.m.constants.weights(self.plan.plans[self.index], piece)
         whole = size + piece.param_bytes(self.g, self.chip)
         found = self.weight_slots.find(piece.key) if pinned is None else pinned.places.get(piece.key)
