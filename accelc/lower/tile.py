@@ -20,7 +20,7 @@ from accelc.schedule import StagePlan
 from accelc.schedule.cost import dataflow_code, merges_taps
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
-from accelc.schedule.pieces import Piece, pieces_of, staying
+from accelc.schedule.pieces import Piece, first_loaded, pieces_of, staying
 from accelc.schedule.split import Share, blocks_of, whole
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
@@ -157,6 +157,9 @@ class TileStage:
     def lower(self) -> None:
         """Emit the whole stage."""
         self.begin()
+        if self._staying:
+            for piece in first_loaded(self.g, self.t, self._staying):
+                self._load_weights(piece)
         for block, tile in self.order():
             self.lower_tile(block, tile)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -75,5 +75,20 @@ def tile_bytes(g: Geometry, t: Tiling) -> int:
 
 
 def staying(g: Geometry, t: Tiling, room: int) -> frozenset[Hashable]:
-    """Return the keys of the weight tiles that stay in so many bytes of the weight buffer: the first that fit."""
-    return frozenset(piece.key for piece in islice(every_piece(g, t), room // tile_bytes(g, t)))
+    """Return the keys of the weight tiles that stay in so many bytes of the weight buffer.
+
+    If not all do, they lie evenly among the others: the array works on them while others are loaded, so that it waits
+    as little at the stage's end as at its start.
+    """
+    keys = [piece.key for piece in every_piece(g, t)]
+    count, every = min(room // tile_bytes(g, t), len(keys)), len(keys)
+    turns = [(k * count + every // 2) // every for k in range(every + 1)]
+    return frozenset(key for key, turn, after in zip(keys, turns, turns[1:], strict=False) if after > turn)
+
+
+def first_loaded(g: Geometry, t: Tiling, kept: Collection[Hashable]) -> list[Piece]:
+    """Return the weight tiles that fill the slots first, of a stage of which `kept` stay on chip.
+
+    They are loaded ahead of the source, for which the stage before makes a load wait.
+    """
+    return list(islice((piece for piece in every_piece(g, t) if piece.key not in kept), t.slots))

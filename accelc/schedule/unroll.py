@@ -23,7 +23,7 @@ from accelc.schedule.cost import piece_cycles
 from accelc.schedule.frames import other_names
 from accelc.schedule.geometry import BLOCK, Geometry, flatten_map, fold_batch
 from accelc.schedule.layout import Machine, Map, Pinned, Slots, Span
-from accelc.schedule.pieces import Piece, pieces_of, staying
+from accelc.schedule.pieces import Piece, first_loaded, pieces_of, staying
 from accelc.schedule.sampling import fair_share, kept_of, sampled
 from accelc.schedule.search import StagePlan, step_table_bytes
 from accelc.schedule.split import Share, blocks_of, shares, whole
@@ -154,6 +154,12 @@ class StageWork:
         for name in (self.stage.source, *other_names(self.stage), self.stage.output):
             if name in self.plan.views:
                 self.m.prepare_band(name, self.part)
+
+    def load_ahead(self) -> None:
+        """Write out the first loads of weights of a stage of which others stay on chip."""
+        if self._staying:
+            for piece in first_loaded(self.g, self.t, self._staying):
+                self._weights(piece)
 
     def order(self) -> list[tuple[Block, float, Tile]]:
         """Return the tiles that are written out, and how many of the stage's blocks each one's block stands for."""
@@ -399,6 +405,7 @@ def _tiles(machine: Machine, plan: Schedule, index: int) -> None:
         machine.work.now = (index, 1.0)
         stage = StageWork(machine, plan, index, share=share)
         stage.begin()
+        stage.load_ahead()
         for turn in stage.order():
             stage.write(*turn)
     machine.work.core = 0
