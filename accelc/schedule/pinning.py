@@ -72,13 +72,14 @@ class _Pinning:
 
     def pin_wholes(self) -> None:
         """Pin weights that fit with all their tiles."""
-        found = [self._whole(at) for at in self._free if self._asked(at) in (None, True)]
+        found = [self._whole(at) for at in self._free if self._asked(at) is None or self._asked(at) is True]
         for shared in sorted((s for s in found if s is not None), key=self._order):
             self._add(shared, must=True)
 
     def pin_parts(self, coarser: int) -> None:
         """Pin the first tiles of weights that are not pinned, with `coarser` times doubled channels where possible."""
-        left = [at for at in self._free if at[0] not in self.pins.places and self._asked(at) not in (True, False)]
+        free = [at for at in self._free if not isinstance(self._asked(at), bool)]
+        left = [at for at in free if at[0] not in self.pins.places]
         for at in sorted(left, key=lambda at: (self._asked(at) is None, -len(at), at[0])):
             must = self._asked(at) is not None
             self.in_part |= any(self._add(shared, must=must) for shared in self._parts(at, coarser))
