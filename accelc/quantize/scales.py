@@ -53,7 +53,7 @@ def fixed_quant(layer: Layer, dtype: str) -> Quant | None:
 def choose(graph: Graph, limits: Mapping[str, Range], dtype: str, free: Sequence[str]) -> dict[str, Quant]:
     """Return the quantization of the tensors in `free`.
 
-    Layers that move elements pass their scale on. A concat shares its own with every input whose scale is still free;
+    Products by the same weights share a scale. Layers that move elements pass theirs on. A concat shares its own with every input whose scale is still free;
     an input whose scale is fixed (by the model, or as a softmax, sigmoid or tanh) will be requantized.
     """
     groups = Groups(free)
@@ -61,6 +61,8 @@ def choose(graph: Graph, limits: Mapping[str, Range], dtype: str, free: Sequence
     for layer in graph.layers:
         if layer.op in MOVES:
             _join_moved(groups, fixed, layer)
+    for k in (0, -1):
+        _join_steps(graph, groups, fixed, output=k < 0)
     merged: dict[str, Range] = {}
     for name in free:
         merged[groups.root(name)] = _hull(merged.get(groups.root(name)), _with_padding(graph, name, limits[name]))
@@ -85,6 +87,18 @@ def _join_moved(groups: Groups, fixed: dict[str, Quant], layer: Layer) -> None:
         if name not in groups or (layer.op in JOIN_OPS and groups.root(name) in fixed):
             continue
         groups.join(name, output)
+
+
+def _join_steps(graph: Graph, groups: Groups, fixed: Mapping[str, Quant], *, output: bool) -> None:
+    """Join what matrix products by the same weights read, or what they make: they are steps of one recurrence.
+
+    Their weights, with the parameters that follow from both scales, are then the same bytes in every step.
+    """
+    first: dict[str, str] = {}
+    for layer in graph.layers:
+        name = layer.outputs[0] if output else layer.inputs[0]
+        if layer.op == "fc" and name in groups and groups.root(name) not in fixed:
+            groups.join(first.setdefault(layer.inputs[1], name), name)
 
 
 def _hull(a: Range | None, b: Range) -> Range:

@@ -110,6 +110,24 @@ def test_softmax_sigmoid_and_tanh_have_fixed_scales() -> None:
         assert (float(q.scale), int(q.zero_point)) == (scale, zero)
 
 
+def test_products_by_the_same_weights_share_scales() -> None:
+    """Steps of a recurrence then read the same bytes; a product by other weights, and a fixed scale, stay apart."""
+    shapes = dict.fromkeys(("a", "b", "c", "t", "ya", "yb", "yc", "yt"), (1, 2))
+    tensors = {name: Tensor(name, shape) for name, shape in shapes.items()}
+    tensors |= {w: Tensor(w, (2, 2), data=np.eye(2, dtype=np.float32)) for w in ("w", "v")}
+    fed = (("a", "w", "ya"), ("b", "w", "yb"), ("c", "v", "yc"), ("t", "w", "yt"))
+    products = [Layer(y, "fc", (x, w), (y,), {"activation": None}) for x, w, y in fed]
+    layers = (Layer("tanh", "tanh", ("c",), ("t",)), *products)
+    graph = Graph("steps", tensors, layers, ("a", "b", "c"), ("ya", "yb", "yc", "yt"))
+    samples = {name: np.full((1, 2), reach, np.float32) for name, reach in (("a", 1.0), ("b", 4.0), ("c", 2.0))}
+    found = quantize(graph, samples).tensors
+    assert same_quant(found["a"], found["b"])
+    assert same_quant(found["ya"], found["yb"])
+    assert found["a"].quant.scale == pytest.approx(4 / 255)  # type: ignore[union-attr]
+    assert found["c"].quant.scale == pytest.approx(2 / 255)  # type: ignore[union-attr]
+    assert found["t"].quant.scale == 1 / 128  # type: ignore[union-attr]
+
+
 def test_concat_requantizes_an_input_of_fixed_scale() -> None:
     tensors = {n: Tensor(n, (1, c, 2, 2)) for n, c in (("x", 3), ("s", 3), ("y", 6))}
     layers = (Layer("sig", "sigmoid", ("x",), ("s",)), Layer("cat", "concat", ("s", "x"), ("y",), {"axis": 1}))
