@@ -53,8 +53,9 @@ def fixed_quant(layer: Layer, dtype: str) -> Quant | None:
 def choose(graph: Graph, limits: Mapping[str, Range], dtype: str, free: Sequence[str]) -> dict[str, Quant]:
     """Return the quantization of the tensors in `free`.
 
-    Products by the same weights share a scale. Layers that move elements pass theirs on. A concat shares its own with every input whose scale is still free;
-    an input whose scale is fixed (by the model, or as a softmax, sigmoid or tanh) will be requantized.
+    Products by the same weights share a scale. Layers that move elements pass theirs on. A concat shares its own with
+    every input whose scale is still free; an input whose scale is fixed (by the model, or as a softmax, sigmoid or
+    tanh) will be requantized.
     """
     groups = Groups(free)
     fixed = _fixed(graph, free, dtype)
