@@ -79,7 +79,7 @@ def test_short_work_is_not_announced(
 
 def test_long_work_is_announced_and_an_interrupt_ends_it_cleanly(tmp_path: Path) -> None:
     """The estimate comes before the work it speaks of; an interrupt leaves no file, no traceback and status 130."""
-    command = [sys.executable, "-m", "accelc", "run", "resnet50", "--trace", "t.json", "--json", "r.json"]
+    command = [sys.executable, "-m", "accelc", "run", "vgg16", "--trace", "t.json", "--json", "r.json"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, cwd=tmp_path
     ) as process:
@@ -87,7 +87,7 @@ def test_long_work_is_announced_and_an_interrupt_ends_it_cleanly(tmp_path: Path)
         line = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate()
-    assert re.fullmatch(r"resnet50: about \d+ s and [\d.]+ MiB of memory \(3\.\d G .*, 25\.\d M weights\)\n", line)
+    assert re.fullmatch(r"vgg16: about \d+ s and [\d.]+ GiB of memory \(15\.\d G .*, 138\.\d M weights\)\n", line)
     assert (process.returncode, out, rest) == (130, "", "")
     assert not list(tmp_path.iterdir())
 

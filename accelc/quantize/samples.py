@@ -41,9 +41,14 @@ class _Drawn:
     def __iter__(self) -> Iterator[dict[str, Array]]:
         rng, spans = np.random.default_rng(self.seed), self.graph.spans
         inputs = [self.graph.tensors[n] for n in self.graph.inputs]
-        each = max(1, sum(math.prod(t.shape) for t in inputs))
-        for _ in range(min(RANDOM_SAMPLES, -(-ENOUGH // each))):
+        for _ in range(random_samples(self.graph)):
             yield {t.name: drawn(rng, t.shape, t.dtype, spans.get(t.name)) for t in inputs}
+
+
+def random_samples(graph: Graph) -> int:
+    """Return how many random samples of a graph's inputs are drawn."""
+    each = max(1, sum(math.prod(graph.tensors[n].shape) for n in graph.inputs))
+    return min(RANDOM_SAMPLES, -(-ENOUGH // each))
 
 
 def drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: str, span: tuple[float, float] | None) -> Array:
