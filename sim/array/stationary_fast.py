@@ -12,22 +12,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from accelc.chip.timing import Timing
-from accelc.sim.array.lanes import (
-    BEFORE,
-    LANES,
-    SUM,
-    WORD,
-    accumulate,
-    advance,
-    descend,
-    get,
-    get_byte,
-    move,
-    put,
-)
+from accelc.sim.array.edges import HISTORY, accumulate_row, align, put_word, widen
+from accelc.sim.array.lanes import accumulate, get, get_byte, put
 from accelc.sim.array.stationary import (
     ACC_READ,
     ACC_WRITE,
@@ -47,10 +35,9 @@ from accelc.sim.array.stationary import (
     Passes,
     Words,
 )
+from accelc.sim.array.walk import ROW, STEPS, WORD, walk, walk_loading
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.ir import address
-
-ALIGNMENT = 2 * LANES  # bytes; a vector that straddles cache lines costs two accesses
+from accelc.sim.kernels.ir import LANES, address, fill
 
 
 class Places(NamedTuple):
@@ -58,14 +45,20 @@ class Places(NamedTuple):
 
     rows: int
     cols: int
-    chunks: int  # of LANES columns in a row
     vectors: int
     diagonal: int
-    words: int  # [rows] of the word to enter and the row's words; points to the words to enter
-    word_pitch: int
-    used: int  # held words in use [rows, chunks*LANES]
-    filling: int  # held words of the next pass
-    sums: int  # [rows + 1, chunks*LANES], the first row zero
+    pitch: int  # bytes of a row of registers
+    words: int  # passing [rows, pitch]
+    used: int  # held words in use [rows, pitch]
+    filling: int  # held words of the next pass [rows, pitch]
+    entering: int  # words that enter each row's first PE [STEPS, rows up to a multiple of LANES]
+    entering_step: int  # bytes of a step of those
+    zero: int  # sums that enter the first row [STEPS, pitch]
+    sums: int  # of the bottom row [STEPS, pitch]
+    falling: int  # held words that enter the first row [turns, pitch], step s in turn s modulo turns
+    turns: int  # a power of two
+    changing: int  # mark of step 0, see `mark`
+    remaining: int
     held: int
     held_bias: int
     passing: int
@@ -78,56 +71,130 @@ class Places(NamedTuple):
     held_col: int
     passing_row: int
     passing_at: int
+    column: int  # 1 where a pass's passing words follow one another
     sum_col: int
     sum_of: int
+    row: int  # 1 where a pass's sums of a vector follow one another
+    history: int  # of each LANES columns, see `align`
 
 
 @kernel
 def run(c: Timing, count: Ints, held: Any, passing: Any, acc: Words, p: Passes) -> int:
     """Execute the passes with operands from two buffers; add to `count` and return the cycles."""
-    chunks = (c.array_cols + LANES - 1) // LANES
-    width = WORD * LANES * chunks
-    registers = np.zeros(ALIGNMENT + c.array_rows * (BEFORE + 5 * width) + SUM // WORD * width, np.uint8)
-    cycles = play(c, registers, held, passing, acc, p)
+    times = schedule(c, len(p.rows), len(p.passing))
+    registers = np.zeros(room(c), np.uint8)
+    marks = mark(c, times)
+    ordered = np.stack((in_order(p.passing_row, p.rows), in_order(p.sum_col, p.cols)))
+    a = places(c, address(registers), address(marks), len(marks[0]), address(ordered), held, passing, acc, p)
+    play(a, times)
     for i in range(len(p.rows)):
         add_pass(count, c, len(p.passing), p.rows[i], p.cols[i], p.fresh[i], p.diagonal)
-    return cycles - c.last_index
+    return int(times[2, -1]) - c.last_index
 
 
 @kernel
-def play(c: Timing, registers: npt.NDArray[np.uint8], held: Any, passing: Any, acc: Words, p: Passes) -> int:
-    """Play all cycles; the caller holds the arrays, so that they stay while only their addresses are used."""
-    a = places(c, address(registers), held, passing, acc, p)
-    loads, starts, ends = schedule(c, len(p.rows), a.vectors)
-    oldest, newest = 0, -1
-    for t in range(ends[-1]):
-        while ends[oldest] < t:  # a bubble follows the last word even where that leaves at once
+def play(a: Places, times: Ints) -> None:
+    """Play all cycles, STEPS at a time; the caller holds the arrays, so that they stay while their addresses are used.
+
+    Step s of row r is cycle s + r, so the first step is the one in which the bottom row has its cycle 0.
+    """
+    loads, starts, end = times[0], times[1], times[2, -1]
+    oldest, newest, loading = 0, -1, 0
+    for step in range(-up(a.rows - 1, STEPS), end + LANES, STEPS):
+        while oldest < len(starts) and starts[oldest] + a.vectors + a.cols + LANES - 2 <= step:
             oldest += 1
-        while newest + 1 < len(loads) and loads[newest + 1] <= t:
+        while newest + 1 < len(starts) and starts[newest + 1] < step + STEPS:
             newest += 1
+        while loading < len(loads) and loads[loading] < step + STEPS:
+            fetch(a, loading, loads[loading])
+            loading += 1
+        fill(a.entering, 0, STEPS * a.entering_step)
         for i in range(oldest, newest + 1):
-            feed(a, i, t - starts[i])
-            change(a, t - starts[i])
-        advance(a.words - (BEFORE - WORD), a.used, a.sums, a.rows, a.chunks)
+            feed(a, i, step - starts[i])
+        moving = a.rows if newest >= 0 and step - starts[newest] < a.cols else 0
+        if loading:
+            moving = max(moving, a.rows - max(0, step - loads[loading - 1] - (a.cols - 1)))
+        advance(a, step, max(0, -(step + STEPS - 1)), min(a.rows, end - step), moving)
+        for at in range(0, a.pitch, ROW):
+            align(a.sums + at, a.pitch, a.history + at // ROW * HISTORY)
         for i in range(oldest, newest + 1):
-            leave(a, i, t - starts[i] - (a.rows - 1))
-            if t - loads[i] < a.rows + a.cols - 1:
-                enter(a, i, t - loads[i])
-    return int(ends[-1])
+            leave(a, i, step - starts[i])
 
 
 @kernel
-def places(c: Timing, registers: int, held: Any, passing: Any, acc: Words, p: Passes) -> Places:
+def advance(a: Places, step: int, first: int, last: int, moving: int) -> None:
+    """Walk rows `first` to `last` - 1, where held words move in none but the first `moving` rows of the array.
+
+    From right to left: what enters a column's first PEs is what those left of it held before.
+    """
+    moving = min(moving, last)
+    falling = a.falling + (step & (a.turns - 1)) * a.pitch
+    for at in range(a.pitch - ROW, -1, -ROW):
+        entering, row, each = a.words + at - WORD, a.pitch, -WORD
+        if at == 0:
+            entering, row, each = a.entering, WORD, a.entering_step
+        above = a.zero
+        if moving > 0:
+            walk_loading(
+                entering, row, each, a.words + at, a.used + at, above + at, a.sums + at, a.pitch, moving,
+                a.filling + at, falling + at, a.changing + at - WORD * step, a.remaining + at - WORD * step,
+            )
+            above, first = a.sums, moving
+        if first < last:
+            entering += row * first
+            walk(
+                entering, row, each, a.words + first * a.pitch + at, a.used + first * a.pitch + at, above + at,
+                a.sums + at, a.pitch, last - first,
+            )
+
+
+@kernel
+def up(value: int, multiple: int) -> int:
+    """Return a value rounded up."""
+    return (value + multiple - 1) // multiple * multiple
+
+
+@kernel
+def turns(c: Timing) -> int:
+    """Return for how many steps held words that are to enter the array are kept."""
+    turns = STEPS
+    while turns < c.array_rows + c.array_cols + STEPS:
+        turns *= 2
+    return turns
+
+
+@kernel
+def room(c: Timing) -> int:
+    """Return the bytes that registers take."""
+    chunks, planes = up(c.array_cols, LANES) // LANES, 3 * c.array_rows + 2 * STEPS + turns(c)
+    return ROW + planes * pitch_of(c) + STEPS * WORD * up(c.array_rows, LANES) + chunks * HISTORY
+
+
+@kernel
+def pitch_of(c: Timing) -> int:
+    """Return the bytes from one row's registers to the next row's."""
+    return WORD * up(c.array_cols, LANES)
+
+
+@kernel
+def places(
+    c: Timing, registers: int, marks: int, length: int, ordered: int, held: Any, passing: Any, acc: Words,
+    p: Passes,
+) -> Places:
     """Lay the registers out from an address on."""
-    rows, chunks = c.array_rows, (c.array_cols + LANES - 1) // LANES
-    width = WORD * LANES * chunks
-    words = (registers + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    used = words + rows * (BEFORE + width)
+    pitch, each = pitch_of(c), WORD * up(c.array_rows, LANES)
+    words = up(registers, ROW)
+    entering = words + 3 * c.array_rows * pitch
+    zero = entering + STEPS * each
+    history = zero + (2 * STEPS + turns(c)) * pitch
+    step_0 = marks + WORD * (length - up(c.array_cols, LANES) - up(c.array_rows, STEPS))
     return Places(
-        rows, c.array_cols, chunks, len(p.passing), p.diagonal, words + BEFORE - WORD, BEFORE + width, used,
-        used + rows * width, used + 2 * rows * width, address(held), bias(held), address(passing), bias(passing),
+        c.array_rows, c.array_cols, len(p.passing), p.diagonal, pitch, words, words + c.array_rows * pitch,
+        words + 2 * c.array_rows * pitch, entering, each, zero, zero + STEPS * pitch, zero + 2 * STEPS * pitch,
+        turns(c), step_0, step_0 + WORD * length, address(held), bias(held), address(passing), bias(passing),
         address(acc), address(p.rows), address(p.cols), address(p.fresh), address(p.held_row), address(p.held_col),
-        address(p.passing_row), address(p.passing), address(p.sum_col), address(p.sum_of),
+        address(p.passing_row), address(p.passing), ordered, address(p.sum_col), address(p.sum_of),
+        ordered + 8 * len(p.rows), history,
     )
 
 
@@ -138,7 +205,7 @@ def bias(buffer: Any) -> int:
 
 
 @kernel
-def schedule(c: Timing, passes: int, vectors: int) -> tuple[Ints, Ints, Ints]:
+def schedule(c: Timing, passes: int, vectors: int) -> Ints:
     """Return the cycles in which each pass's first held word and first vector enter, and the last vector has left."""
     at = np.empty((3, passes), np.int64)
     whole = vectors + c.array_rows + c.array_cols - 2
@@ -151,59 +218,81 @@ def schedule(c: Timing, passes: int, vectors: int) -> tuple[Ints, Ints, Ints]:
         if i:
             at[1, i] = max(at[1, i], at[1, i - 1] + vectors if c.overlapped_tiles else at[2, i - 1])
         at[2, i] = at[1, i] + whole
-    return at[0], at[1], at[2]
+    return at
+
+
+@kernel
+def mark(c: Timing, times: Ints) -> Words:
+    """Return the marks that enter column 0 in each step, the last step's first, and after them those of earlier steps.
+
+    A mark travels a column a step, so that what marks the columns in step s lies from step s's mark on. The first kind
+    is -1 where a pass's first vector enters, the second counts down the held words that are still to enter.
+    """
+    end = times[2, -1] + STEPS
+    marks = np.zeros((2, end + up(c.array_rows, STEPS) + up(c.array_cols, LANES)), np.int32)
+    for i in range(len(times[0])):
+        marks[0, end - times[1, i]] = -1
+        for r in range(c.array_rows):
+            marks[1, end - times[0, i] - r] = c.array_rows - r
+    return marks
+
+
+@kernel
+def in_order(at: Ints, size: Ints) -> Ints:
+    """Return for each pass whether the addresses of its first words, as many as its size, follow one another."""
+    order = np.ones(len(size), np.int64)
+    for i in range(len(size)):
+        for k in range(1, size[i]):
+            order[i] &= at[i, k] == at[i, 0] + k
+    return order
+
+
+@kernel
+def fetch(a: Places, i: int, load: int) -> None:
+    """Put pass i's held words above the columns: in column c from step `load` + c on, the bottom row's first."""
+    high, wide = get(a.high + 8 * i), get(a.wide + 8 * i)
+    table = a.held_col + 8 * i * a.cols
+    for r in range(a.rows):
+        source = a.held + get(a.held_row + 8 * (i * a.rows + r))
+        step = load + a.rows - 1 - r
+        for col in range(a.cols):
+            word = 0
+            if r < high and col < wide and (not a.diagonal or r == col):
+                word = get_byte(source + get(table + 8 * col), a.held_bias)
+            put(a.falling + ((step + col) & (a.turns - 1)) * a.pitch + WORD * col, word)
 
 
 @kernel
 def feed(a: Places, i: int, age: int) -> None:
-    """Put pass i's words in front of the rows, row r's vector r cycles behind row 0's; a bubble follows the last."""
-    ended = age - a.vectors
-    if 0 <= ended < a.rows:
-        put(a.words + ended * a.word_pitch, 0)
-    table = a.passing_row + 8 * i * a.rows
-    for r in range(max(0, ended + 1), min(age + 1, get(a.high + 8 * i))):
-        at = a.passing + get(table + 8 * r) + get(a.passing_at + 8 * (age - r))
-        put(a.words + r * a.word_pitch, get_byte(at, a.passing_bias))
-
-
-@kernel
-def change(a: Places, age: int) -> None:
-    """Take over the next pass's held words in the PEs that its first vector has reached."""
-    for r in range(max(0, age - a.cols + 1), min(a.rows, age + 1)):
-        at = WORD * (r * LANES * a.chunks + age - r)
-        move(a.used + at, a.filling + at)
+    """Put pass i's words in front of the rows, its vector 0 in the step in which its age is 0."""
+    high = get(a.high + 8 * i)
+    rows = a.passing_row + 8 * i * a.rows
+    whole = high // LANES * LANES if get(a.column + 8 * i) else 0
+    for k in range(max(0, -age), min(STEPS, a.vectors - age)):
+        to, source = a.entering + k * a.entering_step, a.passing + get(a.passing_at + 8 * (age + k))
+        for r in range(0, whole, LANES):
+            widen(to + WORD * r, source + get(rows) + r, a.passing_bias)
+        for r in range(whole, high):
+            put_word(to + WORD * r, get_byte(source + get(rows + 8 * r), a.passing_bias))
 
 
 @kernel
 def leave(a: Places, i: int, age: int) -> None:
-    """Hand the bottom row's sums of pass i to the accumulator buffer."""
-    first, last = max(0, age - a.vectors + 1), min(age + 1, get(a.wide + 8 * i))
-    bottom = a.sums + SUM * a.rows * LANES * a.chunks
-    table = a.sum_col + 8 * i * a.cols
-    keep = get(a.fresh + 8 * i) - 1
-    for col in range(first, last):
-        at = get(table + 8 * col) + get(a.sum_of + 8 * (age - col))
-        accumulate(a.acc + SUM * at, bottom + SUM * col, keep)
+    """Hand the bottom row's sums of pass i to the accumulator buffer, LANES columns together.
 
-
-@kernel
-def enter(a: Places, i: int, age: int) -> None:
-    """Move the held words of pass i that have entered one PE down, and put the next of each column into its first PE.
-
-    In column c words enter in cycles c to c + rows - 1, the bottom row's first; row r gets its first r cycles later.
+    Vector v's leave columns c to c + LANES - 1 when its age is v + c + LANES - 1.
     """
-    first = max(0, age - a.rows + 1)
-    count = min(a.rows - 1, age)
-    if count:
-        descend(a.filling, count, a.chunks, first, age - 1)
-    high, wide = get(a.high + 8 * i), get(a.wide + 8 * i)
-    for col in range(first, min(a.cols, age + 1)):
-        r = a.rows - 1 - (age - col)
-        word = 0
-        if r < high and col < wide and (not a.diagonal or r == col):
-            at = get(a.held_row + 8 * (i * a.rows + r)) + get(a.held_col + 8 * (i * a.cols + col))
-            word = get_byte(a.held + at, a.held_bias)
-        put(a.filling + WORD * col, word)
+    table = a.sum_col + 8 * i * a.cols
+    keep, wide, row = get(a.fresh + 8 * i) - 1, get(a.wide + 8 * i), get(a.row + 8 * i)
+    for col in range(0, wide, LANES):
+        first, count = age - col - (LANES - 1), min(LANES, wide - col)
+        for k in range(max(0, -first), min(STEPS, a.vectors - first)):
+            to, source = a.acc + WORD * get(a.sum_of + 8 * (first + k)), a.sums + k * a.pitch + WORD * col
+            if row:
+                accumulate_row(to + WORD * get(table + 8 * col), source, keep, count)
+            else:
+                for lane in range(count):
+                    accumulate(to + WORD * get(table + 8 * (col + lane)), source + WORD * lane, keep)
 
 
 @kernel

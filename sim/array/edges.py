@@ -1,0 +1,97 @@
+"""What enters and leaves the arrays that `walk` walks, in vector instructions; addresses and strides are in bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from accelc.sim.array.walk import ROW, STEPS, WORD
+from accelc.sim.kernels.dot import WORDS
+from accelc.sim.kernels.ir import I1, I8, I32, I64, LANES, declare, emitted, load, splat, store, vector
+
+DELAYS = 1, 2, 4, 8  # steps, that sum up to any delay of LANES columns
+HISTORY = ROW * sum(DELAYS)  # bytes
+
+
+@emitted
+def widen(_typing: Any, _to: Any, _source: Any, _bias: Any) -> Any:
+    """Store LANES bytes as words: unsigned for a bias of 0, signed for one of 128."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        bias = splat(bd, bd.trunc(args[2], I32), LANES)
+        wide = bd.zext(load(bd, args[1], vector(I8, LANES)), WORDS)
+        store(bd, bd.sub(bd.xor(wide, bias), bias), args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@emitted
+def put_word(_typing: Any, _address: Any, _value: Any) -> Any:
+    """Store 32 bits at an address."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        store(bd, bd.trunc(args[1], I32), args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@emitted
+def align(_typing: Any, _sums: Any, _pitch: Any, _history: Any) -> Any:
+    """Delay column c of LANES columns of sums [STEPS, pitch] by LANES - 1 - c steps, so that a vector's leave together.
+
+    `history` [HISTORY] has what is still on its way.
+    """
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        bd.call(_align(bd.module), list(args))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+def _align(module: ir.Module) -> ir.Function:
+    """Return the function that delays columns, by each power of two those whose delay has it."""
+    name = "accelc_align"
+    if name in module.globals:
+        return module.globals[name]
+    fn = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 3), name)
+    fn.linkage = "internal"
+    fn.attributes.add("noinline")
+    bd = ir.IRBuilder(fn.append_basic_block("entry"))
+    sums, pitch, history = fn.args
+    places = [bd.add(sums, bd.mul(pitch, I64(k))) for k in range(STEPS)]
+    now = [load(bd, at, WORDS) for at in places]
+    for delay in DELAYS:
+        before = [load(bd, history, WORDS, ROW * (delay - 1 + k)) for k in range(delay)]
+        for k, late in enumerate(now[-delay:]):
+            store(bd, late, history, ROW * (delay - 1 + k))
+        chosen = [c + LANES * ((LANES - 1 - c) & delay != 0) for c in range(LANES)]
+        order = ir.Constant(WORDS, chosen)
+        now = [bd.shuffle_vector(new, old, order) for new, old in zip(now, before + now, strict=False)]
+    for k, at in enumerate(places):
+        store(bd, now[k], at)
+    bd.ret_void()
+    return fn
+
+
+@emitted
+def accumulate_row(_typing: Any, _to: Any, _source: Any, _keep: Any, _count: Any) -> Any:
+    """Do the work of `accumulate` on the first `count` of LANES sums that lie one after the other."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        to, source, keep, count = args
+        lanes = ir.Constant(WORDS, list(range(LANES)))
+        chosen = bd.icmp_signed("<", lanes, splat(bd, bd.trunc(count, I32), LANES))
+        place, mask = bd.inttoptr(to, WORDS.as_pointer()), vector(I1, LANES)
+        read = declare(bd.module, "llvm.masked.load.v16i32.p0", WORDS, [place.type, I32, mask, WORDS])
+        write = declare(bd.module, "llvm.masked.store.v16i32.p0", ir.VoidType(), [WORDS, place.type, I32, mask])
+        old = bd.call(read, [place, I32(WORD), chosen, ir.Constant(WORDS, None)])
+        before = bd.and_(old, splat(bd, bd.trunc(keep, I32), LANES))
+        bd.call(write, [bd.add(before, load(bd, source, WORDS)), place, I32(WORD), chosen])
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 4)), codegen
