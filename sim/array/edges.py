@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from accelc.sim.array.walk import ROW, STEPS, WORD
+from accelc.sim.array.walk import ROW, STEPS, WORD, function
 from accelc.sim.kernels.dot import WORDS
 from accelc.sim.kernels.ir import I1, I8, I32, I64, LANES, declare, emitted, load, splat, store, vector
 
@@ -40,42 +40,63 @@ def put_word(_typing: Any, _address: Any, _value: Any) -> Any:
 
 
 @emitted
-def align(_typing: Any, _sums: Any, _pitch: Any, _history: Any) -> Any:
-    """Delay column c of LANES columns of sums [STEPS, pitch] by LANES - 1 - c steps, so that a vector's leave together.
+def stagger(_typing: Any, _words: Any, _pitch: Any, _history: Any) -> Any:
+    """Delay column c of LANES columns of words [STEPS, pitch] by c steps.
 
     `history` [HISTORY] has what is still on its way.
     """
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
-        bd.call(_align(bd.module), list(args))
+        bd.call(_delay(bd.module, "stagger", list(range(LANES))), list(args))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
-def _align(module: ir.Module) -> ir.Function:
-    """Return the function that delays columns, by each power of two those whose delay has it."""
-    name = "accelc_align"
-    if name in module.globals:
-        return module.globals[name]
-    fn = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 3), name)
-    fn.linkage = "internal"
-    fn.attributes.add("noinline")
-    bd = ir.IRBuilder(fn.append_basic_block("entry"))
-    sums, pitch, history = fn.args
-    places = [bd.add(sums, bd.mul(pitch, I64(k))) for k in range(STEPS)]
+@emitted
+def align(_typing: Any, _words: Any, _pitch: Any, _history: Any) -> Any:
+    """Delay column c of LANES columns of words [STEPS, pitch] by LANES - 1 - c steps, like `stagger`."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        bd.call(_delay(bd.module, "align", list(range(LANES - 1, -1, -1))), list(args))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+def _delay(module: ir.Module, name: str, steps: list[int]) -> ir.Function:
+    """Return the function that delays columns by some steps: by each power of two those whose number has it."""
+    if f"accelc_{name}" in module.globals:
+        return module.globals[f"accelc_{name}"]
+    bd = function(module, f"accelc_{name}", 3)
+    words, pitch, history = bd.function.args
+    places = [bd.add(words, bd.mul(pitch, I64(k))) for k in range(STEPS)]
     now = [load(bd, at, WORDS) for at in places]
     for delay in DELAYS:
         before = [load(bd, history, WORDS, ROW * (delay - 1 + k)) for k in range(delay)]
         for k, late in enumerate(now[-delay:]):
             store(bd, late, history, ROW * (delay - 1 + k))
-        chosen = [c + LANES * ((LANES - 1 - c) & delay != 0) for c in range(LANES)]
-        order = ir.Constant(WORDS, chosen)
+        order = ir.Constant(WORDS, [c + LANES * (steps[c] & delay != 0) for c in range(LANES)])
         now = [bd.shuffle_vector(new, old, order) for new, old in zip(now, before + now, strict=False)]
-    for k, at in enumerate(places):
-        store(bd, now[k], at)
+    for late, at in zip(now, places, strict=True):
+        store(bd, late, at)
     bd.ret_void()
-    return fn
+    return bd.function
+
+
+@emitted
+def take_bytes(_typing: Any, _to: Any, _source: Any, _place: Any, _bias: Any) -> Any:
+    """Store byte `place` (0 to 3) of LANES words as 16 bits in 32: unsigned for a bias of 0, signed for one of 128."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        to, source, *scalars = args
+        place, bias = (splat(bd, bd.trunc(v, I32), LANES) for v in scalars)
+        byte, half = (ir.Constant(WORDS, [ones] * LANES) for ones in (0xFF, 0xFFFF))
+        shifted = bd.lshr(load(bd, source, WORDS), bd.shl(place, ir.Constant(WORDS, [3] * LANES)))
+        store(bd, bd.and_(bd.sub(bd.xor(bd.and_(shifted, byte), bias), bias), half), to)
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 4)), codegen
 
 
 @emitted

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from accelc.chip.timing import Timing
-from accelc.sim.array.edges import HISTORY, accumulate_row, align, put_word, widen
+from accelc.sim import jit
+from accelc.sim.array.edges import HISTORY, accumulate_row, align, put_word, stagger, take_bytes, widen
 from accelc.sim.array.lanes import accumulate, get, get_byte, put
 from accelc.sim.array.stationary import (
     ACC_READ,
@@ -39,6 +40,9 @@ from accelc.sim.array.walk import ROW, STEPS, WORD, walk, walk_loading
 from accelc.sim.jit import kernel
 from accelc.sim.kernels.ir import LANES, address, fill
 
+PASSING_ROW, SUM_ROW, HELD_ROW = range(3)  # columns of the passes' patterns
+PATTERNS = 3
+
 
 class Places(NamedTuple):
     """Sizes, and addresses of registers, buffers and of the passes' tables; arrays would cost a count at each call."""
@@ -47,18 +51,22 @@ class Places(NamedTuple):
     cols: int
     vectors: int
     diagonal: int
+    end: int  # cycles
     pitch: int  # bytes of a row of registers
     words: int  # passing [rows, pitch]
     used: int  # held words in use [rows, pitch]
     filling: int  # held words of the next pass [rows, pitch]
-    entering: int  # words that enter each row's first PE [STEPS, rows up to a multiple of LANES]
-    entering_step: int  # bytes of a step of those
     zero: int  # sums that enter the first row [STEPS, pitch]
     sums: int  # of the bottom row [STEPS, pitch]
-    falling: int  # held words that enter the first row [turns, pitch], step s in turn s modulo turns
-    turns: int  # a power of two
+    falling: int  # held words that enter the first row [STEPS, pitch]
+    leaving: int  # sums between the bottom row and the buffer [columns/LANES, HISTORY]
+    arriving: int  # held words between the buffer and the first row [columns/LANES, HISTORY]
+    entering: int  # words that enter each row's first PE [STEPS, entering_step]
+    entering_step: int  # bytes of a step of those
     changing: int  # mark of step 0, see `mark`
     remaining: int
+    blocks: int  # of step 0, see `plan`
+    loads: int
     held: int
     held_bias: int
     passing: int
@@ -71,81 +79,81 @@ class Places(NamedTuple):
     held_col: int
     passing_row: int
     passing_at: int
-    column: int  # 1 where a pass's passing words follow one another
     sum_col: int
     sum_of: int
-    row: int  # 1 where a pass's sums of a vector follow one another
-    history: int  # of each LANES columns, see `align`
+    patterns: int
 
 
 @kernel
 def run(c: Timing, count: Ints, held: Any, passing: Any, acc: Words, p: Passes) -> int:
     """Execute the passes with operands from two buffers; add to `count` and return the cycles."""
     times = schedule(c, len(p.rows), len(p.passing))
-    registers = np.zeros(room(c), np.uint8)
-    marks = mark(c, times)
-    ordered = np.stack((in_order(p.passing_row, p.rows), in_order(p.sum_col, p.cols)))
-    a = places(c, address(registers), address(marks), len(marks[0]), address(ordered), held, passing, acc, p)
-    play(a, times)
+    registers, marks, blocks = np.zeros(room(c), np.uint8), mark(c, times), plan(c, times)
+    patterns = find_patterns(p, len(held))
+    a = places(c, registers, marks, blocks, times, patterns, held, passing, acc, p)
+    play(a, times[1])
     for i in range(len(p.rows)):
         add_pass(count, c, len(p.passing), p.rows[i], p.cols[i], p.fresh[i], p.diagonal)
-    return int(times[2, -1]) - c.last_index
+    return a.end - c.last_index
 
 
 @kernel
-def play(a: Places, times: Ints) -> None:
+def play(a: Places, starts: Ints) -> None:
     """Play all cycles, STEPS at a time; the caller holds the arrays, so that they stay while their addresses are used.
 
     Step s of row r is cycle s + r, so the first step is the one in which the bottom row has its cycle 0.
     """
-    loads, starts, end = times[0], times[1], times[2, -1]
-    oldest, newest, loading = 0, -1, 0
-    for step in range(-up(a.rows - 1, STEPS), end + LANES, STEPS):
+    oldest, newest = 0, -1
+    for step in range(-up(a.rows - 1, STEPS), a.end + LANES, STEPS):
         while oldest < len(starts) and starts[oldest] + a.vectors + a.cols + LANES - 2 <= step:
             oldest += 1
         while newest + 1 < len(starts) and starts[newest + 1] < step + STEPS:
             newest += 1
-        while loading < len(loads) and loads[loading] < step + STEPS:
-            fetch(a, loading, loads[loading])
-            loading += 1
         fill(a.entering, 0, STEPS * a.entering_step)
         for i in range(oldest, newest + 1):
             feed(a, i, step - starts[i])
-        moving = a.rows if newest >= 0 and step - starts[newest] < a.cols else 0
-        if loading:
-            moving = max(moving, a.rows - max(0, step - loads[loading - 1] - (a.cols - 1)))
-        advance(a, step, max(0, -(step + STEPS - 1)), min(a.rows, end - step), moving)
-        for at in range(0, a.pitch, ROW):
-            align(a.sums + at, a.pitch, a.history + at // ROW * HISTORY)
+        advance(a, step)
         for i in range(oldest, newest + 1):
             leave(a, i, step - starts[i])
 
 
-@kernel
-def advance(a: Places, step: int, first: int, last: int, moving: int) -> None:
-    """Walk rows `first` to `last` - 1, where held words move in none but the first `moving` rows of the array.
+@jit.step
+def advance(a: Places, step: int) -> None:
+    """Walk all rows that have cycles in these steps, LANES columns at a time.
 
     From right to left: what enters a column's first PEs is what those left of it held before.
     """
-    moving = min(moving, last)
-    falling = a.falling + (step & (a.turns - 1)) * a.pitch
+    first, last = max(0, -(step + STEPS - 1)), min(a.rows, a.end - step)
     for at in range(a.pitch - ROW, -1, -ROW):
         entering, row, each = a.words + at - WORD, a.pitch, -WORD
         if at == 0:
             entering, row, each = a.entering, WORD, a.entering_step
-        above = a.zero
+        start, above, moving = first, a.zero, load(a, step, at, last)
         if moving > 0:
             walk_loading(
                 entering, row, each, a.words + at, a.used + at, above + at, a.sums + at, a.pitch, moving,
-                a.filling + at, falling + at, a.changing + at - WORD * step, a.remaining + at - WORD * step,
+                a.filling + at, a.falling + at, a.changing + at - WORD * step, a.remaining + at - WORD * step,
             )
-            above, first = a.sums, moving
-        if first < last:
-            entering += row * first
+            start, above = moving, a.sums
+        if start < last:
+            to = at + start * a.pitch
             walk(
-                entering, row, each, a.words + first * a.pitch + at, a.used + first * a.pitch + at, above + at,
-                a.sums + at, a.pitch, last - first,
+                entering + row * start, row, each, a.words + to, a.used + to, above + at, a.sums + at, a.pitch,
+                last - start,
             )
+        align(a.sums + at, a.pitch, a.leaving + at // ROW * HISTORY)
+
+
+@jit.step
+def load(a: Places, step: int, at: int, last: int) -> int:
+    """Return how many rows of LANES columns have moving held words; put those that enter above the columns."""
+    step -= at // WORD
+    block = a.blocks + (16 // STEPS) * step
+    moving = min(get(block), last)
+    if moving > 0:
+        fetch(a, get(block + 8), step, at)
+        stagger(a.falling + at, a.pitch, a.arriving + at // ROW * HISTORY)
+    return moving
 
 
 @kernel
@@ -155,46 +163,38 @@ def up(value: int, multiple: int) -> int:
 
 
 @kernel
-def turns(c: Timing) -> int:
-    """Return for how many steps held words that are to enter the array are kept."""
-    turns = STEPS
-    while turns < c.array_rows + c.array_cols + STEPS:
-        turns *= 2
-    return turns
-
-
-@kernel
-def room(c: Timing) -> int:
-    """Return the bytes that registers take."""
-    chunks, planes = up(c.array_cols, LANES) // LANES, 3 * c.array_rows + 2 * STEPS + turns(c)
-    return ROW + planes * pitch_of(c) + STEPS * WORD * up(c.array_rows, LANES) + chunks * HISTORY
-
-
-@kernel
 def pitch_of(c: Timing) -> int:
     """Return the bytes from one row's registers to the next row's."""
     return WORD * up(c.array_cols, LANES)
 
 
 @kernel
+def room(c: Timing) -> int:
+    """Return the bytes that registers take."""
+    edges = STEPS * WORD * up(c.array_rows, LANES) + pitch_of(c) // ROW * 2 * HISTORY
+    return ROW + 3 * (c.array_rows + STEPS) * pitch_of(c) + edges
+
+
+@kernel
 def places(
-    c: Timing, registers: int, marks: int, length: int, ordered: int, held: Any, passing: Any, acc: Words,
-    p: Passes,
+    c: Timing, registers: Any, marks: Any, blocks: Ints, times: Ints, patterns: Ints, held: Any, passing: Any,
+    acc: Words, p: Passes,
 ) -> Places:
-    """Lay the registers out from an address on."""
-    pitch, each = pitch_of(c), WORD * up(c.array_rows, LANES)
-    words = up(registers, ROW)
-    entering = words + 3 * c.array_rows * pitch
-    zero = entering + STEPS * each
-    history = zero + (2 * STEPS + turns(c)) * pitch
-    step_0 = marks + WORD * (length - up(c.array_cols, LANES) - up(c.array_rows, STEPS))
+    """Lay the registers out; what an address is of, the caller holds."""
+    pitch, length = pitch_of(c), marks.shape[1]
+    words = up(address(registers), ROW)
+    zero = words + 3 * c.array_rows * pitch
+    leaving = zero + 3 * STEPS * pitch
+    arriving = leaving + pitch // ROW * HISTORY
+    step_0 = address(marks) + WORD * (length - up(c.array_cols, LANES) - up(c.array_rows, STEPS))
     return Places(
-        c.array_rows, c.array_cols, len(p.passing), p.diagonal, pitch, words, words + c.array_rows * pitch,
-        words + 2 * c.array_rows * pitch, entering, each, zero, zero + STEPS * pitch, zero + 2 * STEPS * pitch,
-        turns(c), step_0, step_0 + WORD * length, address(held), bias(held), address(passing), bias(passing),
-        address(acc), address(p.rows), address(p.cols), address(p.fresh), address(p.held_row), address(p.held_col),
-        address(p.passing_row), address(p.passing), ordered, address(p.sum_col), address(p.sum_of),
-        ordered + 8 * len(p.rows), history,
+        c.array_rows, c.array_cols, len(p.passing), p.diagonal, times[2, -1], pitch, words,
+        words + c.array_rows * pitch, words + 2 * c.array_rows * pitch, zero, zero + STEPS * pitch,
+        zero + 2 * STEPS * pitch, leaving, arriving, arriving + pitch // ROW * HISTORY, WORD * up(c.array_rows, LANES),
+        step_0, step_0 + WORD * length, address(blocks) + 16 * before(c), address(times), address(held), bias(held),
+        address(passing), bias(passing), address(acc), address(p.rows), address(p.cols), address(p.fresh),
+        address(p.held_row), address(p.held_col), address(p.passing_row), address(p.passing), address(p.sum_col),
+        address(p.sum_of), address(patterns),
     )
 
 
@@ -238,36 +238,87 @@ def mark(c: Timing, times: Ints) -> Words:
 
 
 @kernel
-def in_order(at: Ints, size: Ints) -> Ints:
-    """Return for each pass whether the addresses of its first words, as many as its size, follow one another."""
-    order = np.ones(len(size), np.int64)
-    for i in range(len(size)):
-        for k in range(1, size[i]):
-            order[i] &= at[i, k] == at[i, 0] + k
-    return order
+def before(c: Timing) -> int:
+    """Return how many blocks of steps before step 0 there are: the bottom row's cycle 0 in the last columns."""
+    return (up(c.array_rows, STEPS) + up(c.array_cols, LANES)) // STEPS
 
 
 @kernel
-def fetch(a: Places, i: int, load: int) -> None:
-    """Put pass i's held words above the columns: in column c from step `load` + c on, the bottom row's first."""
-    high, wide = get(a.high + 8 * i), get(a.wide + 8 * i)
-    table = a.held_col + 8 * i * a.cols
-    for r in range(a.rows):
-        source = a.held + get(a.held_row + 8 * (i * a.rows + r))
-        step = load + a.rows - 1 - r
-        for col in range(a.cols):
-            word = 0
-            if r < high and col < wide and (not a.diagonal or r == col):
-                word = get_byte(source + get(table + 8 * col), a.held_bias)
-            put(a.falling + ((step + col) & (a.turns - 1)) * a.pitch + WORD * col, word)
+def plan(c: Timing, times: Ints) -> Ints:
+    """Return for each STEPS steps the rows of the first LANES columns that have moving held words, and whose last.
+
+    Further columns do the same, a step later for each column.
+    """
+    blocks = np.zeros((before(c) + up(times[2, -1] + LANES, STEPS) // STEPS, 2), np.int64)
+    loaded, started = -1, -1
+    for b in range(before(c), len(blocks)):
+        step = (b - before(c)) * STEPS
+        while loaded + 1 < times.shape[1] and times[0, loaded + 1] < step + STEPS:
+            loaded += 1
+        while started + 1 < times.shape[1] and times[1, started + 1] < step + STEPS:
+            started += 1
+        moving = c.array_rows - max(0, step - times[0, loaded] - (LANES - 1))
+        if started >= 0 and step - times[1, started] < LANES:
+            moving = c.array_rows
+        blocks[b, 0], blocks[b, 1] = moving, loaded
+    return blocks
 
 
 @kernel
+def find_patterns(p: Passes, held: int) -> Ints:
+    """Return for each pass whether words that are used together lie in order, for which there are vector instructions.
+
+    Those are its passing words of a vector and its sums of a vector, one after the other, and its held words of a row,
+    every fourth byte of each LANES words (`held` bytes in all).
+    """
+    patterns = np.ones((len(p.rows), PATTERNS), np.int64)
+    for i in range(len(patterns)):
+        for r in range(1, p.rows[i]):
+            patterns[i, PASSING_ROW] &= p.passing_row[i, r] == p.passing_row[i, 0] + r
+        for col in range(1, p.cols[i]):
+            patterns[i, SUM_ROW] &= p.sum_col[i, col] == p.sum_col[i, 0] + col
+        for col in range(p.cols[i]):
+            patterns[i, HELD_ROW] &= p.held_col[i, col] == p.held_col[i, col // LANES * LANES] + col % LANES * 4
+        patterns[i, HELD_ROW] &= held % 4 == 0
+    return patterns
+
+
+@jit.step
+def fetch(a: Places, last: int, step: int, at: int) -> None:
+    """Put the held words of LANES columns above them, all of a row in one step: the bottom row's when its load begins.
+
+    `step` is that of the first of all columns, `last` the last pass whose load has begun.
+    """
+    for i in range(last, -1, -1):
+        begun = get(a.loads + 8 * i)
+        if begun + a.rows <= step:
+            break
+        for k in range(max(0, begun - step), min(STEPS, begun + a.rows - step)):
+            fetch_row(a, i, begun + a.rows - 1 - (step + k), at // WORD, a.falling + k * a.pitch + at)
+
+
+@jit.step
+def fetch_row(a: Places, i: int, r: int, first: int, to: int) -> None:
+    """Put the words that pass i holds in row r of LANES columns; zero where it holds none."""
+    high, count = get(a.high + 8 * i), min(LANES, get(a.wide + 8 * i) - first)
+    table, offset = a.held_col + 8 * (i * a.cols + first), get(a.held_row + 8 * (i * a.rows + r))
+    if count == LANES and r < high and not a.diagonal and get(a.patterns + 8 * (PATTERNS * i + HELD_ROW)):
+        offset += get(table)
+        take_bytes(to, a.held + (offset & ~3), offset & 3, a.held_bias)
+        return
+    fill(to, 0, ROW)
+    if r < high:
+        for lane in range(count):
+            if not a.diagonal or first + lane == r:
+                put(to + WORD * lane, get_byte(a.held + offset + get(table + 8 * lane), a.held_bias))
+
+
+@jit.step
 def feed(a: Places, i: int, age: int) -> None:
     """Put pass i's words in front of the rows, its vector 0 in the step in which its age is 0."""
     high = get(a.high + 8 * i)
     rows = a.passing_row + 8 * i * a.rows
-    whole = high // LANES * LANES if get(a.column + 8 * i) else 0
+    whole = high // LANES * LANES if get(a.patterns + 8 * (PATTERNS * i + PASSING_ROW)) else 0
     for k in range(max(0, -age), min(STEPS, a.vectors - age)):
         to, source = a.entering + k * a.entering_step, a.passing + get(a.passing_at + 8 * (age + k))
         for r in range(0, whole, LANES):
@@ -276,14 +327,15 @@ def feed(a: Places, i: int, age: int) -> None:
             put_word(to + WORD * r, get_byte(source + get(rows + 8 * r), a.passing_bias))
 
 
-@kernel
+@jit.step
 def leave(a: Places, i: int, age: int) -> None:
     """Hand the bottom row's sums of pass i to the accumulator buffer, LANES columns together.
 
     Vector v's leave columns c to c + LANES - 1 when its age is v + c + LANES - 1.
     """
     table = a.sum_col + 8 * i * a.cols
-    keep, wide, row = get(a.fresh + 8 * i) - 1, get(a.wide + 8 * i), get(a.row + 8 * i)
+    keep, wide = get(a.fresh + 8 * i) - 1, get(a.wide + 8 * i)
+    row = get(a.patterns + 8 * (PATTERNS * i + SUM_ROW))
     for col in range(0, wide, LANES):
         first, count = age - col - (LANES - 1), min(LANES, wide - col)
         for k in range(max(0, -first), min(STEPS, a.vectors - first)):

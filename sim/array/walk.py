@@ -88,7 +88,7 @@ def _walk(module: ir.Module, steps: int) -> ir.Function:
     name = f"accelc_walk_{steps}"
     if name in module.globals:
         return module.globals[name]
-    bd = _function(module, name, 9)
+    bd = function(module, name, 9)
     entering, entering_row, entering_step, words, used, above, below, pitch, rows = bd.function.args
     sums = _slots(bd, above, pitch, steps)
     with repeat(bd, rows) as r:
@@ -108,7 +108,7 @@ def _walk_loading(module: ir.Module, steps: int) -> ir.Function:
     name = f"accelc_walk_loading_{steps}"
     if name in module.globals:
         return module.globals[name]
-    bd = _function(module, name, 13)
+    bd = function(module, name, 13)
     entering, entering_row, entering_step, words, used, above, below, pitch, rows = bd.function.args[:9]
     filling, falling, changing, remaining = bd.function.args[9:]
     sums, falls = _slots(bd, above, pitch, steps), _slots(bd, falling, pitch, steps)
@@ -131,7 +131,7 @@ def _walk_loading(module: ir.Module, steps: int) -> ir.Function:
     return bd.function
 
 
-def _function(module: ir.Module, name: str, args: int) -> ir.IRBuilder:
+def function(module: ir.Module, name: str, args: int) -> ir.IRBuilder:
     """Return a builder in a new function of integers."""
     fn = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * args), name)
     fn.linkage = "internal"
