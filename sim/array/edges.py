@@ -7,9 +7,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from accelc.sim.array.walk import ROW, STEPS, WORD, function
+from accelc.sim.array.walk import ROW, STEPS, function
 from accelc.sim.kernels.dot import WORDS
-from accelc.sim.kernels.ir import I1, I8, I32, I64, LANES, declare, emitted, load, splat, store, vector
+from accelc.sim.kernels.ir import I8, I32, I64, LANES, emitted, load, splat, store, vector
 
 DELAYS = 1, 2, 4, 8  # steps, that sum up to any delay of LANES columns
 HISTORY = ROW * sum(DELAYS)  # bytes
@@ -100,19 +100,13 @@ def take_bytes(_typing: Any, _to: Any, _source: Any, _place: Any, _bias: Any) ->
 
 
 @emitted
-def accumulate_row(_typing: Any, _to: Any, _source: Any, _keep: Any, _count: Any) -> Any:
-    """Do the work of `accumulate` on the first `count` of LANES sums that lie one after the other."""
+def accumulate_row(_typing: Any, _to: Any, _source: Any, _keep: Any) -> Any:
+    """Do the work of `accumulate` on LANES sums that lie one after the other."""
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
-        to, source, keep, count = args
-        lanes = ir.Constant(WORDS, list(range(LANES)))
-        chosen = bd.icmp_signed("<", lanes, splat(bd, bd.trunc(count, I32), LANES))
-        place, mask = bd.inttoptr(to, WORDS.as_pointer()), vector(I1, LANES)
-        read = declare(bd.module, "llvm.masked.load.v16i32.p0", WORDS, [place.type, I32, mask, WORDS])
-        write = declare(bd.module, "llvm.masked.store.v16i32.p0", ir.VoidType(), [WORDS, place.type, I32, mask])
-        old = bd.call(read, [place, I32(WORD), chosen, ir.Constant(WORDS, None)])
-        before = bd.and_(old, splat(bd, bd.trunc(keep, I32), LANES))
-        bd.call(write, [bd.add(before, load(bd, source, WORDS)), place, I32(WORD), chosen])
+        to, source, keep = args
+        before = bd.and_(load(bd, to, WORDS), splat(bd, bd.trunc(keep, I32), LANES))
+        store(bd, bd.add(before, load(bd, source, WORDS)), to)
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * 4)), codegen
+    return types.void(types.int64, types.int64, types.int64), codegen

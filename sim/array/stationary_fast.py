@@ -149,7 +149,7 @@ def load(a: Places, step: int, at: int, last: int) -> int:
     """Return how many rows of LANES columns have moving held words; put those that enter above the columns."""
     step -= at // WORD
     block = a.blocks + (16 // STEPS) * step
-    moving = min(get(block), last)
+    moving: int = min(get(block), last)
     if moving > 0:
         fetch(a, get(block + 8), step, at)
         stagger(a.falling + at, a.pitch, a.arriving + at // ROW * HISTORY)
@@ -340,8 +340,8 @@ def leave(a: Places, i: int, age: int) -> None:
         first, count = age - col - (LANES - 1), min(LANES, wide - col)
         for k in range(max(0, -first), min(STEPS, a.vectors - first)):
             to, source = a.acc + WORD * get(a.sum_of + 8 * (first + k)), a.sums + k * a.pitch + WORD * col
-            if row:
-                accumulate_row(to + WORD * get(table + 8 * col), source, keep, count)
+            if row and count == LANES:
+                accumulate_row(to + WORD * get(table + 8 * col), source, keep)
             else:
                 for lane in range(count):
                     accumulate(to + WORD * get(table + 8 * (col + lane)), source + WORD * lane, keep)

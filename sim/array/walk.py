@@ -19,7 +19,7 @@ from numba import types
 from accelc.sim.kernels.dot import HALVES, WORDS, pairs
 from accelc.sim.kernels.ir import I32, I64, LANES, emitted, features, load, repeat, splat, store
 
-STEPS = 8  # of each row in a walk
+STEPS = 16  # of each row in a walk
 WORD = 4  # bytes
 ROW = WORD * LANES  # bytes of a row's registers of one kind in LANES columns
 
