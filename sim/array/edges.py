@@ -1,4 +1,4 @@
-"""What enters and leaves the arrays that `walk` walks, in vector instructions; addresses and strides are in bytes."""
+"""What enters and leaves the arrays that `walk` walks, on integer addresses; those and strides are in bytes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,52 @@ from numba import types
 
 from accelc.sim.array.walk import ROW, STEPS, function
 from accelc.sim.kernels.dot import WORDS
-from accelc.sim.kernels.ir import I8, I32, I64, LANES, emitted, load, splat, store, vector
+from accelc.sim.kernels.ir import I8, I16, I32, I64, LANES, emitted, load, splat, store, vector
 
 DELAYS = 1, 2, 4, 8  # steps, that sum up to any delay of LANES columns
 HISTORY = ROW * sum(DELAYS)  # bytes
+
+
+@emitted
+def get(_typing: Any, _address: Any) -> Any:
+    """Return the 64-bit integer at an address."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        return load(bd, args[0], I64)
+
+    return types.int64(types.int64), codegen
+
+
+@emitted
+def get_byte(_typing: Any, _address: Any, _bias: Any) -> Any:
+    """Return the byte at an address: unsigned for a bias of 0, signed for one of 128."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        return bd.sub(bd.xor(bd.zext(load(bd, args[0], I8), I64), args[1]), args[1])
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@emitted
+def put(_typing: Any, _address: Any, _value: Any) -> Any:
+    """Store 16 bits at an address."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        store(bd, bd.trunc(args[1], I16), args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@emitted
+def put_word(_typing: Any, _address: Any, _value: Any) -> Any:
+    """Store 32 bits at an address."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        store(bd, bd.trunc(args[1], I32), args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
 
 
 @emitted
@@ -26,17 +68,6 @@ def widen(_typing: Any, _to: Any, _source: Any, _bias: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
-
-
-@emitted
-def put_word(_typing: Any, _address: Any, _value: Any) -> Any:
-    """Store 32 bits at an address."""
-
-    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
-        store(bd, bd.trunc(args[1], I32), args[0])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), codegen
 
 
 @emitted
@@ -97,6 +128,18 @@ def take_bytes(_typing: Any, _to: Any, _source: Any, _place: Any, _bias: Any) ->
         return context.get_dummy_value()
 
     return types.void(*([types.int64] * 4)), codegen
+
+
+@emitted
+def accumulate(_typing: Any, _to: Any, _source: Any, _keep: Any) -> Any:
+    """Add the 32-bit sum at an address to that at another, of which the bits of `keep` (0 or -1) stay; wrap."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        before = bd.and_(load(bd, args[0], I32), bd.trunc(args[2], I32))
+        store(bd, bd.add(before, load(bd, args[1], I32)), args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
 
 
 @emitted

@@ -15,8 +15,19 @@ import numpy as np
 
 from accelc.chip.timing import Timing
 from accelc.sim import jit
-from accelc.sim.array.edges import HISTORY, accumulate_row, align, put_word, stagger, take_bytes, widen
-from accelc.sim.array.lanes import accumulate, get, get_byte, put
+from accelc.sim.array.edges import (
+    HISTORY,
+    accumulate,
+    accumulate_row,
+    align,
+    get,
+    get_byte,
+    put,
+    put_word,
+    stagger,
+    take_bytes,
+    widen,
+)
 from accelc.sim.array.stationary import (
     ACC_READ,
     ACC_WRITE,

@@ -70,6 +70,45 @@ def walk_loading(
     return types.void(*([types.int64] * 13)), codegen
 
 
+@emitted
+def walk_both(
+    _typing: Any, _entering: Any, _entering_row: Any, _entering_step: Any, _words: Any, _falling: Any, _sums: Any,
+    _pitch: Any, _rows: Any,
+) -> Any:
+    """Walk LANES columns of `rows` >= 1 rows: words move right as in `walk`, others down, sums [rows, pitch] stay.
+
+    `falling` [STEPS, pitch] are the words that enter the first row from above.
+    """
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        for first, count in _pieces(8 if "+avx512f" in features(context) else 2):
+            bd.call(_walk_both(bd.module, count, ending=False), _both_from_step(bd, args, first))
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 8)), codegen
+
+
+@emitted
+def walk_ending(
+    _typing: Any, _entering: Any, _entering_row: Any, _entering_step: Any, _words: Any, _falling: Any, _sums: Any,
+    _pitch: Any, _rows: Any, _ending: Any, _left: Any,
+) -> Any:
+    """Do the work of `walk_both` while sums are completed.
+
+    After step s the sums of all rows in a column begin anew at zero where the word at ending + column - s is -1; row
+    r's before that is left in `left` [rows, STEPS, LANES].
+    """
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        for first, count in _pieces(8 if "+avx512f" in features(context) else 2):
+            piece = _both_from_step(bd, args[:8], first)
+            marks = [bd.sub(args[8], I64(WORD * first)), bd.add(args[9], I64(ROW * first))]
+            bd.call(_walk_both(bd.module, count, ending=True), [*piece, *marks])
+        return context.get_dummy_value()
+
+    return types.void(*([types.int64] * 10)), codegen
+
+
 def _pieces(size: int) -> list[tuple[int, int]]:
     """Return first step and number of the steps that are walked together: as many as registers suffice for."""
     return [(first, size) for first in range(0, STEPS, size)]
@@ -128,6 +167,37 @@ def _walk_loading(module: ir.Module, steps: int) -> ir.Function:
         store(bd, w, bd.add(used, row))
         store(bd, f, bd.add(filling, row))
     _finish(bd, sums, below, pitch)
+    return bd.function
+
+
+def _both_from_step(bd: ir.IRBuilder, args: list[ir.Value], step: int) -> list[ir.Value]:
+    """Return the arguments of `walk_both` from a step on."""
+    entering, row, step_bytes, words, falling, sums, pitch, rows = args
+    entering = bd.add(entering, bd.mul(step_bytes, I64(step)))
+    return [entering, row, step_bytes, words, bd.add(falling, bd.mul(pitch, I64(step))), sums, pitch, rows]
+
+
+def _walk_both(module: ir.Module, steps: int, *, ending: bool) -> ir.Function:
+    """Return the function that walks some steps while sums stay."""
+    name = f"accelc_walk_{'ending' if ending else 'both'}_{steps}"
+    if name in module.globals:
+        return module.globals[name]
+    bd = function(module, name, 10 if ending else 8)
+    entering, entering_row, entering_step, words, falling, sums, pitch, rows = bd.function.args[:8]
+    falls = [load(bd, bd.add(falling, bd.mul(pitch, I64(k))), WORDS) for k in range(steps)]
+    stay = [bd.not_(load(bd, bd.function.args[8], WORDS, -WORD * k)) for k in range(steps)] if ending else []
+    with repeat(bd, rows) as r:
+        row, enters = bd.mul(r, pitch), bd.add(entering, bd.mul(r, entering_row))
+        x, total = load(bd, bd.add(words, row), WORDS), load(bd, bd.add(sums, row), WORDS)
+        for k, w in enumerate(falls):
+            x = _shifted(bd, x, load(bd, bd.add(enters, bd.mul(entering_step, I64(k))), I32))
+            total = _plus_product(bd, total, x, w)
+            if ending:
+                store(bd, total, bd.add(bd.function.args[9], bd.mul(r, I64(STEPS * ROW))), ROW * k)
+                total = bd.and_(total, stay[k])
+        store(bd, x, bd.add(words, row))
+        store(bd, total, bd.add(sums, row))
+    bd.ret_void()
     return bd.function
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from accelc.sim.array.walk import STEPS, WORD, walk, walk_loading
+from accelc.sim.array.walk import STEPS, WORD, walk, walk_both, walk_ending, walk_loading
 from accelc.sim.jit import entry
 from accelc.sim.kernels.ir import LANES, address
 
@@ -48,6 +48,41 @@ def _walk_loading(
         WORD * LANES, len(words), address(filling), address(falling), address(changing) + WORD * (STEPS - 1),
         address(remaining) + WORD * (STEPS - 1),
     )
+
+
+@entry
+def _walk_both(entering: Words, words: Words, falling: Words, sums: Words) -> None:
+    walk_both(
+        address(entering), WORD, WORD * len(words), address(words), address(falling), address(sums), WORD * LANES,
+        len(words),
+    )
+
+
+@entry
+def _walk_ending(
+    entering: Words, words: Words, falling: Words, sums: Words, ending: Words, left: Words,
+) -> None:
+    walk_ending(
+        address(entering), WORD, WORD * len(words), address(words), address(falling), address(sums), WORD * LANES,
+        len(words), address(ending) + WORD * (STEPS - 1), address(left),
+    )
+
+
+def plain_both(a: Columns, sums: Words, ending: Words) -> Words:
+    """Move the registers likewise where sums stay; return those of each row after each step, begun anew or not."""
+    rows = len(a.words)
+    falls, left = np.zeros((rows, LANES), np.int32), np.zeros((rows, STEPS, LANES), np.int32)
+    for cycle in range(STEPS + rows - 1):
+        for r in range(rows - 1, -1, -1):
+            step = cycle - r
+            if not 0 <= step < STEPS:
+                continue
+            marks = slice(STEPS - 1 - step, STEPS - 1 - step + LANES)
+            a.words[r] = [a.entering[step, r], *a.words[r, :-1]]
+            falls[r] = falls[r - 1] if r else a.falling[step]
+            left[r, step] = sums[r] + a.words[r] * falls[r].astype(np.int16)
+            sums[r] = np.where(ending[marks] < 0, 0, left[r, step])
+    return left
 
 
 def plain(a: Columns) -> Words:
@@ -118,3 +153,30 @@ def test_walk_loading(rows: int) -> None:
             np.testing.assert_array_equal(getattr(b, name), getattr(a, name), name)
         assert (a.changing < 0).any()
         assert (a.remaining > 0).any()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 15, 33])
+def test_walk_both(rows: int) -> None:
+    """Registers of a walk in which sums stay, at the ends of the operands' ranges."""
+    rng = np.random.default_rng(rows)
+    for _ in range(20):
+        a, sums = _random(rng, rows, moving=False), rng.choice(SUMS, (rows, LANES))
+        words, found = a.words.copy(), sums.copy()
+        _walk_both(a.entering, words, a.falling, found)
+        plain_both(a, sums, a.changing)
+        np.testing.assert_array_equal(found, sums)
+        np.testing.assert_array_equal(words, a.words)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 15, 33])
+def test_walk_ending(rows: int) -> None:
+    """Registers and sums of a walk in which sums are completed in any columns and steps."""
+    rng = np.random.default_rng(rows)
+    for _ in range(20):
+        a, sums = _random(rng, rows, moving=True), rng.choice(SUMS, (rows, LANES))
+        words, found, left = a.words.copy(), sums.copy(), np.empty((rows, STEPS, LANES), np.int32)
+        _walk_ending(a.entering, words, a.falling, found, a.changing, left)
+        np.testing.assert_array_equal(left, plain_both(a, sums, a.changing))
+        np.testing.assert_array_equal(found, sums)
+        np.testing.assert_array_equal(words, a.words)
+        assert (a.changing < 0).any()
