@@ -1,10 +1,10 @@
 """The literal array of `stationary`, a row of PEs at a time: the same registers move in the same cycles.
 
-Every cycle all passing words move right and all sums move down (accelc.sim.array.lanes), held words move down while a
-pass enters, and a wave of PEs takes over the words of its next pass. What is not played PE by PE is control: the
-controller's cycles follow from the passes before, a mark's place from its pass's first cycle, and counts from each
-pass's size. A PE's two registers for held words are the one in use and the one being filled: where the plain model
-changes registers, this one copies.
+Rows are walked some cycles at a time (accelc.sim.array.walk): all passing words move right and all sums move down, held
+words move down while a pass enters, and a wave of PEs takes over the words of its next pass. What is not played PE by
+PE is control: the controller's cycles follow from the passes before, a mark's place from its pass's first cycle, and
+counts from each pass's size. A PE's two registers for held words are the one in use and the one being filled: where the
+plain model changes registers, this one copies.
 """
 
 from __future__ import annotations
