@@ -71,8 +71,8 @@ def widen(_typing: Any, _to: Any, _source: Any, _bias: Any) -> Any:
 
 
 @emitted
-def stagger(_typing: Any, _words: Any, _pitch: Any, _history: Any) -> Any:
-    """Delay column c of LANES columns of words [STEPS, pitch] by c steps.
+def stagger(_typing: Any, _words: Any, _history: Any) -> Any:
+    """Delay column c of LANES columns of words [STEPS, LANES] by c steps.
 
     `history` [HISTORY] has what is still on its way.
     """
@@ -81,36 +81,35 @@ def stagger(_typing: Any, _words: Any, _pitch: Any, _history: Any) -> Any:
         bd.call(_delay(bd.module, "stagger", list(range(LANES))), list(args))
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+    return types.void(types.int64, types.int64), codegen
 
 
 @emitted
-def align(_typing: Any, _words: Any, _pitch: Any, _history: Any) -> Any:
-    """Delay column c of LANES columns of words [STEPS, pitch] by LANES - 1 - c steps, like `stagger`."""
+def align(_typing: Any, _words: Any, _history: Any) -> Any:
+    """Delay column c of LANES columns of words [STEPS, LANES] by LANES - 1 - c steps, like `stagger`."""
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
         bd.call(_delay(bd.module, "align", list(range(LANES - 1, -1, -1))), list(args))
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+    return types.void(types.int64, types.int64), codegen
 
 
 def _delay(module: ir.Module, name: str, steps: list[int]) -> ir.Function:
     """Return the function that delays columns by some steps: by each power of two those whose number has it."""
     if f"accelc_{name}" in module.globals:
         return module.globals[f"accelc_{name}"]
-    bd = function(module, f"accelc_{name}", 3)
-    words, pitch, history = bd.function.args
-    places = [bd.add(words, bd.mul(pitch, I64(k))) for k in range(STEPS)]
-    now = [load(bd, at, WORDS) for at in places]
+    bd = function(module, f"accelc_{name}", 2)
+    words, history = bd.function.args
+    now = [load(bd, words, WORDS, ROW * k) for k in range(STEPS)]
     for delay in DELAYS:
         before = [load(bd, history, WORDS, ROW * (delay - 1 + k)) for k in range(delay)]
         for k, late in enumerate(now[-delay:]):
             store(bd, late, history, ROW * (delay - 1 + k))
         order = ir.Constant(WORDS, [c + LANES * (steps[c] & delay != 0) for c in range(LANES)])
         now = [bd.shuffle_vector(new, old, order) for new, old in zip(now, before + now, strict=False)]
-    for late, at in zip(now, places, strict=True):
-        store(bd, late, at)
+    for k, late in enumerate(now):
+        store(bd, late, words, ROW * k)
     bd.ret_void()
     return bd.function
 

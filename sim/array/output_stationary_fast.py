@@ -19,7 +19,7 @@ from accelc.sim import jit
 from accelc.sim.array.edges import HISTORY, accumulate, get, get_byte, put, put_word, stagger, take_bytes, widen
 from accelc.sim.array.output_stationary import Tile, blocks, conv_tile, depthwise_tile, place
 from accelc.sim.array.stationary import Ints, Words
-from accelc.sim.array.stationary_fast import pitch_of, up
+from accelc.sim.array.stationary_fast import up, width_of
 from accelc.sim.array.walk import ROW, STEPS, WORD, walk_both, walk_ending
 from accelc.sim.jit import kernel
 from accelc.sim.kernels.ir import LANES, address, fill
@@ -35,10 +35,10 @@ class Places(NamedTuple):
     gap: int  # cycles from a pass's start to the next one's
     number: int  # of passes
     end: int  # cycles
-    pitch: int  # bytes of a row of registers
-    words: int  # activations [rows, pitch]
-    sums: int  # [rows, pitch]
-    falling: int  # weights that enter the first row [STEPS, pitch]
+    width: int  # bytes of one kind of registers of an array row
+    words: int  # activations [columns/LANES, rows, LANES]
+    sums: int  # [columns/LANES, rows, LANES]
+    falling: int  # weights that enter the first row [columns/LANES, STEPS, LANES]
     left: int  # complete sums of some columns [rows, STEPS, LANES]
     arriving: int  # weights between the buffer and the first row [columns/LANES, HISTORY]
     entering: int  # activations that enter each row's first PE [rows, STEPS]
@@ -109,8 +109,8 @@ def times(c: Timing, length: int, passes: int) -> tuple[int, int]:
 @kernel
 def room(c: Timing) -> int:
     """Return the bytes that registers take."""
-    pitch = pitch_of(c)
-    return ROW + (2 * c.array_rows + STEPS) * pitch + (ROW + WORD) * STEPS * c.array_rows + pitch // ROW * HISTORY
+    width = width_of(c)
+    return ROW + (2 * c.array_rows + STEPS) * width + (ROW + WORD) * STEPS * c.array_rows + width // ROW * HISTORY
 
 
 @kernel
@@ -162,16 +162,16 @@ def places(
     runs: tuple[Ints, Ints],
 ) -> Places:
     """Lay the registers out; what an address is of, the caller holds, so that it stays."""
-    pitch = pitch_of(c)
+    width = width_of(c)
     words = up(address(registers), ROW)
-    sums = words + c.array_rows * pitch
-    falling = sums + c.array_rows * pitch
-    left = falling + STEPS * pitch
+    sums = words + c.array_rows * width
+    falling = sums + c.array_rows * width
+    left = falling + STEPS * width
     arriving = left + c.array_rows * STEPS * ROW
     last = (len(passes) - 1) * gap + len(tile.act_k) - 1
     return Places(
-        c.array_rows, len(tile.act_k), gap, len(passes), end, pitch, words, sums, falling, left, arriving,
-        arriving + pitch // ROW * HISTORY, address(marks) + WORD * (ahead(c) + last), address(m.act), address(m.wgt),
+        c.array_rows, len(tile.act_k), gap, len(passes), end, width, words, sums, falling, left, arriving,
+        arriving + width // ROW * HISTORY, address(marks) + WORD * (ahead(c) + last), address(m.act), address(m.wgt),
         address(m.acc), tile.acc_col, -tile.accumulate, address(tile.pixel), address(tile.act_k), address(runs[0]),
         address(tile.channel), address(runs[1]), address(tile.wgt_k), address(passes),
     )
@@ -187,7 +187,7 @@ def play(a: Places, step: int) -> None:
     for i in range(max(0, (step - a.length) // a.gap + 1), min(a.number, (step + STEPS - 1) // a.gap + 1)):
         feed(a, a.passes + 8 * FIELDS * i, step - i * a.gap)
     first, last = max(0, -(step + STEPS - 1)), min(a.rows, a.end - step)
-    for at in range(a.pitch - ROW, -1, -ROW):
+    for at in range(a.width - ROW, -1, -ROW):
         load(a, step - at // WORD, at)
         advance(a, step, at, first, last)
 
@@ -195,17 +195,17 @@ def play(a: Places, step: int) -> None:
 @jit.step
 def advance(a: Places, step: int, at: int, first: int, last: int) -> None:
     """Walk rows `first` to `last` - 1 of LANES columns, and hand over what sums are complete."""
-    entering, row, each = a.words + at - WORD, a.pitch, -WORD
+    above, down = a.rows * at + first * ROW, last - first
+    entering, row, each = a.words + above - a.rows * ROW + ROW - WORD, ROW, -WORD
     if at == 0:
-        entering, row, each = a.entering, STEPS * WORD, WORD
-    above, down = first * a.pitch + at, last - first
+        entering, row, each = a.entering + first * STEPS * WORD, STEPS * WORD, WORD
     early = step - at // WORD - (a.length - 1)  # of a pass's last kernel row, in the first of these columns
     begin, end = max(0, -((LANES - 1 - early) // a.gap)), min(a.number, (early + STEPS - 1) // a.gap + 1)
     if begin >= end:
-        walk_both(entering + row * first, row, each, a.words + above, a.falling + at, a.sums + above, a.pitch, down)
+        walk_both(entering, row, each, a.words + above, a.falling + STEPS * at, a.sums + above, down)
         return
     walk_ending(
-        entering + row * first, row, each, a.words + above, a.falling + at, a.sums + above, a.pitch, down,
+        entering, row, each, a.words + above, a.falling + STEPS * at, a.sums + above, down,
         a.ending + at - WORD * step, a.left + first * STEPS * ROW,
     )
     for i in range(begin, end):
@@ -229,13 +229,13 @@ def feed(a: Places, one: int, age: int) -> None:
 @jit.step
 def load(a: Places, step: int, at: int) -> None:
     """Put the weights that enter LANES columns above them; `step` is that of the first of all columns."""
-    for k in range(STEPS):
-        fill(a.falling + k * a.pitch + at, 0, ROW)
+    falling = a.falling + STEPS * at
+    fill(falling, 0, STEPS * ROW)
     for i in range(max(0, (step - a.length) // a.gap + 1), min(a.number, (step + STEPS - 1) // a.gap + 1)):
         one, age = a.passes + 8 * FIELDS * i, step - i * a.gap
         for k in range(max(0, -age), min(STEPS, a.length - age)):
-            fetch(a, one, age + k, at // WORD, a.falling + k * a.pitch + at)
-    stagger(a.falling + at, a.pitch, a.arriving + at // ROW * HISTORY)
+            fetch(a, one, age + k, at // WORD, falling + k * ROW)
+    stagger(falling, a.arriving + at // ROW * HISTORY)
 
 
 @jit.step

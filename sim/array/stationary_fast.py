@@ -63,13 +63,13 @@ class Places(NamedTuple):
     vectors: int
     diagonal: int
     end: int  # cycles
-    pitch: int  # bytes of a row of registers
-    words: int  # passing [rows, pitch]
-    used: int  # held words in use [rows, pitch]
-    filling: int  # held words of the next pass [rows, pitch]
-    zero: int  # sums that enter the first row [STEPS, pitch]
-    sums: int  # of the bottom row [STEPS, pitch]
-    falling: int  # held words that enter the first row [STEPS, pitch]
+    width: int  # bytes of one kind of registers of an array row
+    words: int  # passing [columns/LANES, rows, LANES]
+    used: int  # held words in use [columns/LANES, rows, LANES]
+    filling: int  # held words of the next pass [columns/LANES, rows, LANES]
+    zero: int  # sums that enter the first row [columns/LANES, STEPS, LANES]
+    sums: int  # of the bottom row [columns/LANES, STEPS, LANES]
+    falling: int  # held words that enter the first row [columns/LANES, STEPS, LANES]
     leaving: int  # sums between the bottom row and the buffer [columns/LANES, HISTORY]
     arriving: int  # held words between the buffer and the first row [columns/LANES, HISTORY]
     entering: int  # words that enter each row's first PE [STEPS, entering_step]
@@ -135,24 +135,23 @@ def advance(a: Places, step: int) -> None:
     From right to left: what enters a column's first PEs is what those left of it held before.
     """
     first, last = max(0, -(step + STEPS - 1)), min(a.rows, a.end - step)
-    for at in range(a.pitch - ROW, -1, -ROW):
-        entering, row, each = a.words + at - WORD, a.pitch, -WORD
+    for at in range(a.width - ROW, -1, -ROW):
+        words, used, sums = a.words + a.rows * at, a.used + a.rows * at, a.sums + STEPS * at
+        entering, row, each = words - a.rows * ROW + ROW - WORD, ROW, -WORD
         if at == 0:
             entering, row, each = a.entering, WORD, a.entering_step
         start, above, moving = first, a.zero, load(a, step, at, last)
         if moving > 0:
             walk_loading(
-                entering, row, each, a.words + at, a.used + at, above + at, a.sums + at, a.pitch, moving,
-                a.filling + at, a.falling + at, a.changing + at - WORD * step, a.remaining + at - WORD * step,
+                entering, row, each, words, used, above, sums, moving, a.filling + a.rows * at,
+                a.falling + STEPS * at, a.changing + at - WORD * step, a.remaining + at - WORD * step,
             )
-            start, above = moving, a.sums
+            start, above = moving, sums
         if start < last:
-            to = at + start * a.pitch
             walk(
-                entering + row * start, row, each, a.words + to, a.used + to, above + at, a.sums + at, a.pitch,
-                last - start,
+                entering + row * start, row, each, words + ROW * start, used + ROW * start, above, sums, last - start
             )
-        align(a.sums + at, a.pitch, a.leaving + at // ROW * HISTORY)
+        align(sums, a.leaving + at // ROW * HISTORY)
 
 
 @jit.step
@@ -163,7 +162,7 @@ def load(a: Places, step: int, at: int, last: int) -> int:
     moving: int = min(get(block), last)
     if moving > 0:
         fetch(a, get(block + 8), step, at)
-        stagger(a.falling + at, a.pitch, a.arriving + at // ROW * HISTORY)
+        stagger(a.falling + STEPS * at, a.arriving + at // ROW * HISTORY)
     return moving
 
 
@@ -174,16 +173,16 @@ def up(value: int, multiple: int) -> int:
 
 
 @kernel
-def pitch_of(c: Timing) -> int:
-    """Return the bytes from one row's registers to the next row's."""
+def width_of(c: Timing) -> int:
+    """Return the bytes of one kind of registers of an array row."""
     return WORD * up(c.array_cols, LANES)
 
 
 @kernel
 def room(c: Timing) -> int:
     """Return the bytes that registers take."""
-    edges = STEPS * WORD * up(c.array_rows, LANES) + pitch_of(c) // ROW * 2 * HISTORY
-    return ROW + 3 * (c.array_rows + STEPS) * pitch_of(c) + edges
+    edges = STEPS * WORD * up(c.array_rows, LANES) + width_of(c) // ROW * 2 * HISTORY
+    return ROW + 3 * (c.array_rows + STEPS) * width_of(c) + edges
 
 
 @kernel
@@ -192,16 +191,16 @@ def places(
     acc: Words, p: Passes,
 ) -> Places:
     """Lay the registers out; what an address is of, the caller holds."""
-    pitch, length = pitch_of(c), marks.shape[1]
+    width, length = width_of(c), marks.shape[1]
     words = up(address(registers), ROW)
-    zero = words + 3 * c.array_rows * pitch
-    leaving = zero + 3 * STEPS * pitch
-    arriving = leaving + pitch // ROW * HISTORY
+    zero = words + 3 * c.array_rows * width
+    leaving = zero + 3 * STEPS * width
+    arriving = leaving + width // ROW * HISTORY
     step_0 = address(marks) + WORD * (length - up(c.array_cols, LANES) - up(c.array_rows, STEPS))
     return Places(
-        c.array_rows, c.array_cols, len(p.passing), p.diagonal, times[2, -1], pitch, words,
-        words + c.array_rows * pitch, words + 2 * c.array_rows * pitch, zero, zero + STEPS * pitch,
-        zero + 2 * STEPS * pitch, leaving, arriving, arriving + pitch // ROW * HISTORY, WORD * up(c.array_rows, LANES),
+        c.array_rows, c.array_cols, len(p.passing), p.diagonal, times[2, -1], width, words,
+        words + c.array_rows * width, words + 2 * c.array_rows * width, zero, zero + STEPS * width,
+        zero + 2 * STEPS * width, leaving, arriving, arriving + width // ROW * HISTORY, WORD * up(c.array_rows, LANES),
         step_0, step_0 + WORD * length, address(blocks) + 16 * before(c), address(times), address(held), bias(held),
         address(passing), bias(passing), address(acc), address(p.rows), address(p.cols), address(p.fresh),
         address(p.held_row), address(p.held_col), address(p.passing_row), address(p.passing), address(p.sum_col),
@@ -305,7 +304,7 @@ def fetch(a: Places, last: int, step: int, at: int) -> None:
         if begun + a.rows <= step:
             break
         for k in range(max(0, begun - step), min(STEPS, begun + a.rows - step)):
-            fetch_row(a, i, begun + a.rows - 1 - (step + k), at // WORD, a.falling + k * a.pitch + at)
+            fetch_row(a, i, begun + a.rows - 1 - (step + k), at // WORD, a.falling + STEPS * at + k * ROW)
 
 
 @jit.step
@@ -350,7 +349,7 @@ def leave(a: Places, i: int, age: int) -> None:
     for col in range(0, wide, LANES):
         first, count = age - col - (LANES - 1), min(LANES, wide - col)
         for k in range(max(0, -first), min(STEPS, a.vectors - first)):
-            to, source = a.acc + WORD * get(a.sum_of + 8 * (first + k)), a.sums + k * a.pitch + WORD * col
+            to, source = a.acc + WORD * get(a.sum_of + 8 * (first + k)), a.sums + k * ROW + WORD * STEPS * col
             if row and count == LANES:
                 accumulate_row(to + WORD * get(table + 8 * col), source, keep)
             else:

@@ -5,7 +5,7 @@ in a cycle is then there in the same step, so that a row needs its own registers
 the same steps. Rows are walked from top to bottom, each through STEPS steps while the registers of its PEs are in the
 processor's: every PE computes in every cycle, on its own registers.
 
-Registers lie row by row, 32 bits each, a row padded to LANES. Addresses and strides are in bytes. An activation and a
+Registers of LANES columns lie row by row, 32 bits each. Addresses and strides are in bytes. An activation and a
 weight are bytes, one of them signed, so that both fit 16 bits; those of held words have upper bits of zero.
 """
 
@@ -29,13 +29,13 @@ Slots = list[ir.Value]
 @emitted
 def walk(
     _typing: Any, _entering: Any, _entering_row: Any, _entering_step: Any, _words: Any, _used: Any, _above: Any,
-    _below: Any, _pitch: Any, _rows: Any,
+    _below: Any, _rows: Any,
 ) -> Any:
     """Walk LANES columns of `rows` >= 1 rows: every word moves right, every sum, with its product added, down.
 
     The word of row r that enters the first column in step s lies at entering + r*entering_row + s*entering_step.
-    `words` (passing) and `used` (held) are [rows, pitch], `above` (sums that enter the first row) and `below` (sums of
-    the last row) [STEPS, pitch].
+    `words` (passing) and `used` (held) are [rows, LANES], `above` (sums that enter the first row) and `below` (sums of
+    the last row) [STEPS, LANES].
     """
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
@@ -43,41 +43,41 @@ def walk(
             bd.call(_walk(bd.module, count), _from_step(bd, args, first))
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * 9)), codegen
+    return types.void(*([types.int64] * 8)), codegen
 
 
 @emitted
 def walk_loading(
     _typing: Any, _entering: Any, _entering_row: Any, _entering_step: Any, _words: Any, _used: Any, _above: Any,
-    _below: Any, _pitch: Any, _rows: Any, _filling: Any, _falling: Any, _changing: Any, _remaining: Any,
+    _below: Any, _rows: Any, _filling: Any, _falling: Any, _changing: Any, _remaining: Any,
 ) -> Any:
     """Do the work of `walk` from row 0 on while held words move.
 
-    In step s a column takes over its held words (`filling`, [rows, pitch]) in all rows where the word at changing +
+    In step s a column takes over its held words (`filling`, [rows, LANES]) in all rows where the word at changing +
     column - s is -1, and then its rows less than the word at remaining + column - s take the held word from the row
-    above, row 0 from `falling` [STEPS, pitch].
+    above, row 0 from `falling` [STEPS, LANES].
     """
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
         for first, count in _pieces(4 if "+avx512f" in features(context) else 1):
-            piece = _from_step(bd, args[:9], first)
-            filling, falling, changing, remaining = args[9:]
-            falling = bd.add(falling, bd.mul(args[7], I64(first)))
+            piece = _from_step(bd, args[:8], first)
+            filling, falling, changing, remaining = args[8:]
+            falling = bd.add(falling, I64(ROW * first))
             marks = [bd.sub(at, I64(WORD * first)) for at in (changing, remaining)]
             bd.call(_walk_loading(bd.module, count), [*piece, filling, falling, *marks])
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * 13)), codegen
+    return types.void(*([types.int64] * 12)), codegen
 
 
 @emitted
 def walk_both(
     _typing: Any, _entering: Any, _entering_row: Any, _entering_step: Any, _words: Any, _falling: Any, _sums: Any,
-    _pitch: Any, _rows: Any,
+    _rows: Any,
 ) -> Any:
-    """Walk LANES columns of `rows` >= 1 rows: words move right as in `walk`, others down, sums [rows, pitch] stay.
+    """Walk LANES columns of `rows` >= 1 rows: words move right as in `walk`, others down, sums [rows, LANES] stay.
 
-    `falling` [STEPS, pitch] are the words that enter the first row from above.
+    `falling` [STEPS, LANES] are the words that enter the first row from above.
     """
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
@@ -85,13 +85,13 @@ def walk_both(
             bd.call(_walk_both(bd.module, count, ending=False), _both_from_step(bd, args, first))
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * 8)), codegen
+    return types.void(*([types.int64] * 7)), codegen
 
 
 @emitted
 def walk_ending(
     _typing: Any, _entering: Any, _entering_row: Any, _entering_step: Any, _words: Any, _falling: Any, _sums: Any,
-    _pitch: Any, _rows: Any, _ending: Any, _left: Any,
+    _rows: Any, _ending: Any, _left: Any,
 ) -> Any:
     """Do the work of `walk_both` while sums are completed.
 
@@ -101,12 +101,12 @@ def walk_ending(
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
         for first, count in _pieces(8 if "+avx512f" in features(context) else 2):
-            piece = _both_from_step(bd, args[:8], first)
-            marks = [bd.sub(args[8], I64(WORD * first)), bd.add(args[9], I64(ROW * first))]
+            piece = _both_from_step(bd, args[:7], first)
+            marks = [bd.sub(args[7], I64(WORD * first)), bd.add(args[8], I64(ROW * first))]
             bd.call(_walk_both(bd.module, count, ending=True), [*piece, *marks])
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * 10)), codegen
+    return types.void(*([types.int64] * 9)), codegen
 
 
 def _pieces(size: int) -> list[tuple[int, int]]:
@@ -116,10 +116,10 @@ def _pieces(size: int) -> list[tuple[int, int]]:
 
 def _from_step(bd: ir.IRBuilder, args: list[ir.Value], step: int) -> list[ir.Value]:
     """Return the arguments of `walk` from a step on."""
-    entering, row, step_bytes, words, used, above, below, pitch, rows = args
+    entering, row, step_bytes, words, used, above, below, rows = args
     entering = bd.add(entering, bd.mul(step_bytes, I64(step)))
-    above, below = (bd.add(at, bd.mul(pitch, I64(step))) for at in (above, below))
-    return [entering, row, step_bytes, words, used, above, below, pitch, rows]
+    above, below = (bd.add(at, I64(ROW * step)) for at in (above, below))
+    return [entering, row, step_bytes, words, used, above, below, rows]
 
 
 def _walk(module: ir.Module, steps: int) -> ir.Function:
@@ -127,18 +127,18 @@ def _walk(module: ir.Module, steps: int) -> ir.Function:
     name = f"accelc_walk_{steps}"
     if name in module.globals:
         return module.globals[name]
-    bd = function(module, name, 9)
-    entering, entering_row, entering_step, words, used, above, below, pitch, rows = bd.function.args
-    sums = _slots(bd, above, pitch, steps)
+    bd = function(module, name, 8)
+    entering, entering_row, entering_step, words, used, above, below, rows = bd.function.args
+    sums = _slots(bd, above, steps)
     with repeat(bd, rows) as r:
-        row = bd.mul(r, pitch)
+        row = bd.mul(r, I64(ROW))
         at, enters = bd.add(words, row), bd.add(entering, bd.mul(r, entering_row))
         x, w = load(bd, at, WORDS), load(bd, bd.add(used, row), WORDS)
         for k, total in enumerate(sums):
             x = _shifted(bd, x, load(bd, bd.add(enters, bd.mul(entering_step, I64(k))), I32))
             bd.store(_plus_product(bd, bd.load(total), x, w), total)
         store(bd, x, at)
-    _finish(bd, sums, below, pitch)
+    _finish(bd, sums, below)
     return bd.function
 
 
@@ -147,14 +147,14 @@ def _walk_loading(module: ir.Module, steps: int) -> ir.Function:
     name = f"accelc_walk_loading_{steps}"
     if name in module.globals:
         return module.globals[name]
-    bd = function(module, name, 13)
-    entering, entering_row, entering_step, words, used, above, below, pitch, rows = bd.function.args[:9]
-    filling, falling, changing, remaining = bd.function.args[9:]
-    sums, falls = _slots(bd, above, pitch, steps), _slots(bd, falling, pitch, steps)
+    bd = function(module, name, 12)
+    entering, entering_row, entering_step, words, used, above, below, rows = bd.function.args[:8]
+    filling, falling, changing, remaining = bd.function.args[8:]
+    sums, falls = _slots(bd, above, steps), _slots(bd, falling, steps)
     remain, change = ([load(bd, at, WORDS, -WORD * k) for k in range(steps)] for at in (remaining, changing))
     change = [bd.icmp_signed("<", mark, ir.Constant(WORDS, None)) for mark in change]
     with repeat(bd, rows) as r:
-        row, lane_r = bd.mul(r, pitch), splat(bd, bd.trunc(r, I32), LANES)
+        row, lane_r = bd.mul(r, I64(ROW)), splat(bd, bd.trunc(r, I32), LANES)
         at, enters = bd.add(words, row), bd.add(entering, bd.mul(r, entering_row))
         x, w, f = (load(bd, bd.add(registers, row), WORDS) for registers in (words, used, filling))
         for k, (total, fall) in enumerate(zip(sums, falls, strict=True)):
@@ -166,15 +166,15 @@ def _walk_loading(module: ir.Module, steps: int) -> ir.Function:
         store(bd, x, at)
         store(bd, w, bd.add(used, row))
         store(bd, f, bd.add(filling, row))
-    _finish(bd, sums, below, pitch)
+    _finish(bd, sums, below)
     return bd.function
 
 
 def _both_from_step(bd: ir.IRBuilder, args: list[ir.Value], step: int) -> list[ir.Value]:
     """Return the arguments of `walk_both` from a step on."""
-    entering, row, step_bytes, words, falling, sums, pitch, rows = args
+    entering, row, step_bytes, words, falling, sums, rows = args
     entering = bd.add(entering, bd.mul(step_bytes, I64(step)))
-    return [entering, row, step_bytes, words, bd.add(falling, bd.mul(pitch, I64(step))), sums, pitch, rows]
+    return [entering, row, step_bytes, words, bd.add(falling, I64(ROW * step)), sums, rows]
 
 
 def _walk_both(module: ir.Module, steps: int, *, ending: bool) -> ir.Function:
@@ -182,18 +182,18 @@ def _walk_both(module: ir.Module, steps: int, *, ending: bool) -> ir.Function:
     name = f"accelc_walk_{'ending' if ending else 'both'}_{steps}"
     if name in module.globals:
         return module.globals[name]
-    bd = function(module, name, 10 if ending else 8)
-    entering, entering_row, entering_step, words, falling, sums, pitch, rows = bd.function.args[:8]
-    falls = [load(bd, bd.add(falling, bd.mul(pitch, I64(k))), WORDS) for k in range(steps)]
-    stay = [bd.not_(load(bd, bd.function.args[8], WORDS, -WORD * k)) for k in range(steps)] if ending else []
+    bd = function(module, name, 9 if ending else 7)
+    entering, entering_row, entering_step, words, falling, sums, rows = bd.function.args[:7]
+    falls = [load(bd, falling, WORDS, ROW * k) for k in range(steps)]
+    stay = [bd.not_(load(bd, bd.function.args[7], WORDS, -WORD * k)) for k in range(steps)] if ending else []
     with repeat(bd, rows) as r:
-        row, enters = bd.mul(r, pitch), bd.add(entering, bd.mul(r, entering_row))
+        row, enters = bd.mul(r, I64(ROW)), bd.add(entering, bd.mul(r, entering_row))
         x, total = load(bd, bd.add(words, row), WORDS), load(bd, bd.add(sums, row), WORDS)
         for k, w in enumerate(falls):
             x = _shifted(bd, x, load(bd, bd.add(enters, bd.mul(entering_step, I64(k))), I32))
             total = _plus_product(bd, total, x, w)
             if ending:
-                store(bd, total, bd.add(bd.function.args[9], bd.mul(r, I64(STEPS * ROW))), ROW * k)
+                store(bd, total, bd.add(bd.function.args[8], bd.mul(r, I64(STEPS * ROW))), ROW * k)
                 total = bd.and_(total, stay[k])
         store(bd, x, bd.add(words, row))
         store(bd, total, bd.add(sums, row))
@@ -209,18 +209,18 @@ def function(module: ir.Module, name: str, args: int) -> ir.IRBuilder:
     return ir.IRBuilder(fn.append_basic_block("entry"))
 
 
-def _slots(bd: ir.IRBuilder, at: ir.Value, pitch: ir.Value, count: int) -> Slots:
+def _slots(bd: ir.IRBuilder, at: ir.Value, count: int) -> Slots:
     """Return variables with `count` vectors from an address on."""
     slots = [bd.alloca(WORDS) for _ in range(count)]
     for k, slot in enumerate(slots):
-        bd.store(load(bd, bd.add(at, bd.mul(pitch, I64(k))), WORDS), slot)
+        bd.store(load(bd, at, WORDS, ROW * k), slot)
     return slots
 
 
-def _finish(bd: ir.IRBuilder, slots: Slots, at: ir.Value, pitch: ir.Value) -> None:
+def _finish(bd: ir.IRBuilder, slots: Slots, at: ir.Value) -> None:
     """Store the vectors of variables from an address on, and return."""
     for k, slot in enumerate(slots):
-        store(bd, bd.load(slot), bd.add(at, bd.mul(pitch, I64(k))))
+        store(bd, bd.load(slot), at, ROW * k)
     bd.ret_void()
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from accelc.sim.array.edges import HISTORY, accumulate_row, align, stagger, take_bytes, widen
-from accelc.sim.array.walk import STEPS, WORD
+from accelc.sim.array.walk import STEPS
 from accelc.sim.jit import entry
 from accelc.sim.kernels.ir import LANES, address
 
@@ -21,12 +21,12 @@ EVERY_BYTE = np.arange(256, dtype=np.uint8)
 
 @entry
 def _stagger(words: Words, history: Bytes) -> None:
-    stagger(address(words), WORD * LANES, address(history))
+    stagger(address(words), address(history))
 
 
 @entry
 def _align(words: Words, history: Bytes) -> None:
-    align(address(words), WORD * LANES, address(history))
+    align(address(words), address(history))
 
 
 @entry

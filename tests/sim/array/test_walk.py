@@ -34,7 +34,7 @@ class Columns(NamedTuple):
 def _walk(entering: Words, words: Words, used: Words, above: Words, below: Words) -> None:
     walk(
         address(entering), WORD, WORD * len(words), address(words), address(used), address(above), address(below),
-        WORD * LANES, len(words),
+        len(words),
     )
 
 
@@ -45,7 +45,7 @@ def _walk_loading(
 ) -> None:
     walk_loading(
         address(entering), WORD, WORD * len(words), address(words), address(used), address(above), address(below),
-        WORD * LANES, len(words), address(filling), address(falling), address(changing) + WORD * (STEPS - 1),
+        len(words), address(filling), address(falling), address(changing) + WORD * (STEPS - 1),
         address(remaining) + WORD * (STEPS - 1),
     )
 
@@ -53,8 +53,7 @@ def _walk_loading(
 @entry
 def _walk_both(entering: Words, words: Words, falling: Words, sums: Words) -> None:
     walk_both(
-        address(entering), WORD, WORD * len(words), address(words), address(falling), address(sums), WORD * LANES,
-        len(words),
+        address(entering), WORD, WORD * len(words), address(words), address(falling), address(sums), len(words),
     )
 
 
@@ -63,8 +62,8 @@ def _walk_ending(
     entering: Words, words: Words, falling: Words, sums: Words, ending: Words, left: Words,
 ) -> None:
     walk_ending(
-        address(entering), WORD, WORD * len(words), address(words), address(falling), address(sums), WORD * LANES,
-        len(words), address(ending) + WORD * (STEPS - 1), address(left),
+        address(entering), WORD, WORD * len(words), address(words), address(falling), address(sums), len(words),
+        address(ending) + WORD * (STEPS - 1), address(left),
     )
 
 
