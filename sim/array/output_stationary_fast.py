@@ -91,8 +91,7 @@ def run(m: Memory, c: Timing, e: Ints, tile: Tile) -> int:
     if len(m.wgt) % 4:
         runs[1][:] = 1
     a = places(m, c, registers, tile, passes, gap, end, marks, runs)
-    for step in range(-up(a.rows - 1, STEPS), end, STEPS):
-        play(a, step)
+    play(a, (registers, marks, runs, tile, passes))
     for i in range(len(passes)):
         add_pass(e, c, len(tile.act_k), passes[i, 2], passes[i, 5], tile.accumulate)
     return end - c.last_index
@@ -177,9 +176,19 @@ def places(
     )
 
 
+@kernel
+def play(a: Places, _arrays: Any) -> None:
+    """Play all cycles, STEPS at a time; takes the arrays of which addresses are used, so that the caller keeps them.
+
+    Step s of row r is cycle s + r, so the first step is the one in which the bottom row has its cycle 0.
+    """
+    for step in range(-up(a.rows - 1, STEPS), a.end, STEPS):
+        play_steps(a, step)
+
+
 @jit.step
-def play(a: Places, step: int) -> None:
-    """Play STEPS steps: step s of row r is cycle s + r.
+def play_steps(a: Places, step: int) -> None:
+    """Play STEPS steps.
 
     From right to left: what enters a column's first PEs is what those left of it held before.
     """

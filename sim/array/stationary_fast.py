@@ -102,15 +102,15 @@ def run(c: Timing, count: Ints, held: Any, passing: Any, acc: Words, p: Passes) 
     registers, marks, blocks = np.zeros(room(c), np.uint8), mark(c, times), plan(c, times)
     patterns = find_patterns(p, len(held))
     a = places(c, registers, marks, blocks, times, patterns, held, passing, acc, p)
-    play(a, times[1])
+    play(a, times[1], (registers, marks, blocks, times, patterns))
     for i in range(len(p.rows)):
         add_pass(count, c, len(p.passing), p.rows[i], p.cols[i], p.fresh[i], p.diagonal)
     return a.end - c.last_index
 
 
 @kernel
-def play(a: Places, starts: Ints) -> None:
-    """Play all cycles, STEPS at a time; the caller holds the arrays, so that they stay while their addresses are used.
+def play(a: Places, starts: Ints, _arrays: Any) -> None:
+    """Play all cycles, STEPS at a time; takes the arrays of which addresses are used, so that the caller keeps them.
 
     Step s of row r is cycle s + r, so the first step is the one in which the bottom row has its cycle 0.
     """
