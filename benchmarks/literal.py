@@ -2,8 +2,8 @@
 
 One thread; CPU time, best of several rounds. Buffers hold random bytes: time does not depend on values. The array's
 sums must equal the instructions' kernels' and its cycles the closed forms', or the benchmark stops. A PE-cycle is one
-PE in one array cycle, in use or not. The limit, measured in between, moves as many 32-bit words one row down, from one
-plane to another: the PEs' partial sums alone, and nothing added to them.
+PE in one array cycle, in use or not. The limit, measured in between, adds as many products to sums that stay in vector
+registers: the PEs' arithmetic alone, and nothing that moves.
 
 Run: python -m benchmarks.literal [NETWORK ...] [--rounds N] [--tiny]
 """
@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
 
 import accelc
 from accelc.chip import load_chip
@@ -29,14 +31,18 @@ from accelc.isa.encoding import decode_queues
 from accelc.program import Program
 from accelc.sim import dispatch
 from accelc.sim.array import weight_stationary_fast
+from accelc.sim.array.walk import ROW
 from accelc.sim.jit import entry
-from accelc.sim.kernels.ir import address, copy
+from accelc.sim.kernels.dot import HALVES, WORDS, pairs
+from accelc.sim.kernels.ir import I64, LANES, address, emitted, load, repeat, store
 from accelc.sim.memory import allocate
 
 Array = npt.NDArray[Any]
 
 NAMES = ("conv", "depthwise")
 SIDES = (32, 16)  # of the arrays
+SUMS = 8  # vectors of the limit's sums, enough that none waits for itself
+VECTORS = 128  # of the limit's words, a power of two
 
 
 def _entry(kernel: Any) -> Any:
@@ -47,13 +53,32 @@ LITERAL = {name: _entry(getattr(weight_stationary_fast, name)) for name in NAMES
 FAST = {name: _entry(getattr(dispatch, name)) for name in NAMES}
 
 
+@emitted
+def _multiply(_typing: Any, _words: Any, _sums: Any, _count: Any) -> Any:
+    """Add `count` times SUMS vectors of words' products with another word to as many sums."""
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        words, to, count = args
+        sums = [bd.alloca(WORDS) for _ in range(SUMS)]
+        for total in sums:
+            bd.store(ir.Constant(WORDS, None), total)
+        w = load(bd, to, HALVES)
+        with repeat(bd, count) as i:
+            at = bd.add(words, bd.mul(bd.and_(i, I64(VECTORS // SUMS - 1)), I64(ROW * SUMS)))
+            for k, total in enumerate(sums):
+                bd.store(bd.add(bd.load(total), pairs(bd, load(bd, at, HALVES, ROW * k), w)), total)
+        for k, total in enumerate(sums):
+            store(bd, bd.load(total), to, ROW * k)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
 @entry
-def _shift(planes: Array, row_bytes: int, plane_bytes: int, cycles: int) -> None:
-    """Copy all rows of a plane of sums to the next rows of another, `cycles` times to and fro."""
-    at = address(planes)
-    for t in range(cycles):
-        source = at + t % 2 * (plane_bytes + row_bytes)
-        copy(at + (1 - t % 2) * (plane_bytes + row_bytes) + row_bytes, source, plane_bytes)
+def _products(words: Array, sums: Array, count: int) -> None:
+    """Do about `count` products of 16-bit words, each added to a sum of 32 bits."""
+    aligned = (address(words) + ROW - 1) // ROW * ROW  # a vector that straddles cache lines costs two accesses
+    _multiply(aligned, address(sums), count // (SUMS * LANES))
 
 
 @dataclass(frozen=True)
@@ -131,12 +156,12 @@ def measure(name: str, side: int, rounds: int, tiny: bool) -> str:
     instructions.check()
     cycles = instructions.literal()
     size = chip.array.rows * chip.array.cols
-    planes, row = np.zeros(2 * (size + chip.array.cols), np.int32), 4 * chip.array.cols
-    _shift(planes, row, 4 * size, 1)
+    words, sums = np.zeros((VECTORS + 1) * LANES, np.int32), np.zeros(SUMS * LANES, np.int32)
+    _products(words, sums, size)
     taken, limit = float("inf"), float("inf")
     for _ in range(rounds):
         taken = min(taken, seconds(instructions.literal))
-        limit = min(limit, seconds(lambda: _shift(planes, row, 4 * size, cycles)))
+        limit = min(limit, seconds(lambda: _products(words, sums, cycles * size)))
     rate, most = cycles * size / taken / 1e9, cycles * size / limit / 1e9
     return (
         f"{name:12s} {side:2d}x{side:<2d} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles "

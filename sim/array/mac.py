@@ -1,7 +1,7 @@
 """The literal model of a MAC instruction: operands taken apart, handed to the model of its dataflow.
 
 Each dataflow is an entry of its own, compiled when a program first uses it. The systolic arrays run in their fast form,
-which moves the same registers a row at a time.
+which moves the same registers in another order: a row at a time, through some cycles.
 """
 
 from __future__ import annotations

@@ -1,27 +1,29 @@
 """The literal array of `output_stationary`, a row of PEs at a time: the same registers move in the same cycles.
 
-Every cycle all activations move right, all weights move down and all products are added (accelc.sim.array.lanes); a
-wave of PEs hands its complete sums over and begins new ones. What is not played PE by PE is control: a pass's first
-cycle follows from the passes before, a mark's place from that cycle, and counts from each pass's size.
+Rows are walked some cycles at a time (accelc.sim.array.walk): all activations move right, all weights move down, all
+products are added, and a wave of PEs hands its complete sums over and begins new ones. What is not played PE by PE is
+control: a pass's first cycle follows from the passes before, a mark's place from that cycle, counts from each pass's
+size.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from accelc.chip.timing import Timing
 from accelc.isa import Memory
 from accelc.isa import events as ev
-from accelc.sim.array.lanes import BEFORE, LANES, SUM, WORD, accumulate, advance_both, get, get_byte, put
+from accelc.sim import jit
+from accelc.sim.array.edges import HISTORY, accumulate, get, get_byte, put, put_word, stagger, take_bytes, widen
 from accelc.sim.array.output_stationary import Tile, blocks, conv_tile, depthwise_tile, place
-from accelc.sim.array.stationary import Ints
+from accelc.sim.array.stationary import Ints, Words
+from accelc.sim.array.stationary_fast import up, width_of
+from accelc.sim.array.walk import ROW, STEPS, WORD, walk_both, walk_ending
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.ir import address, fill
+from accelc.sim.kernels.ir import LANES, address, fill
 
-ALIGNMENT = 2 * LANES  # bytes; a vector that straddles cache lines costs two accesses
 FIELDS = 7  # of a pass: see `table`
 
 
@@ -29,13 +31,18 @@ class Places(NamedTuple):
     """Sizes, and addresses of registers, buffers and tables; arrays would cost a count at each call."""
 
     rows: int
-    cols: int
-    chunks: int  # of LANES columns in a row
     length: int  # kernel rows of a pass
-    words: int  # [rows] of the activation to enter and the row's; points to those to enter
-    word_pitch: int
-    falling: int  # [rows + 1, chunks*LANES], first the weights to enter
-    sums: int  # [rows, chunks*LANES]
+    gap: int  # cycles from a pass's start to the next one's
+    number: int  # of passes
+    end: int  # cycles
+    width: int  # bytes of one kind of registers of an array row
+    words: int  # activations [columns/LANES, rows, LANES]
+    sums: int  # [columns/LANES, rows, LANES]
+    falling: int  # weights that enter the first row [columns/LANES, STEPS, LANES]
+    left: int  # complete sums of some columns [rows, STEPS, LANES]
+    arriving: int  # weights between the buffer and the first row [columns/LANES, HISTORY]
+    entering: int  # activations that enter each row's first PE [rows, STEPS]
+    ending: int  # mark of step 0, see `mark`
     act: int
     wgt: int
     acc: int
@@ -43,7 +50,9 @@ class Places(NamedTuple):
     keep: int  # -1 where the buffer's sums are added to, 0 where they are replaced
     pixel: int
     act_k: int
+    act_run: int  # how many kernel rows' activations follow one another, from each on
     channel: int
+    channel_run: int  # how many channels' weights lie 4 bytes apart, from each on
     wgt_k: int
     passes: int
 
@@ -75,13 +84,61 @@ def depthwise(
 @kernel
 def run(m: Memory, c: Timing, e: Ints, tile: Tile) -> int:
     """Execute a tile; add to `e` and return the cycles."""
-    width = WORD * LANES * ((c.array_cols + LANES - 1) // LANES)
-    registers = np.zeros(ALIGNMENT + c.array_rows * (BEFORE + 4 * width) + width, np.uint8)
-    passes = table(c, tile)
-    cycles = play(m, c, registers, tile, passes)
+    passes, registers = table(c, tile), np.zeros(room(c), np.uint8)
+    gap, end = times(c, len(tile.act_k), len(passes))
+    marks = mark(c, len(tile.act_k), gap, len(passes))
+    runs = run_lengths(tile.act_k, 1), run_lengths(tile.channel, 4)
+    if len(m.wgt) % 4:
+        runs[1][:] = 1
+    a = places(m, c, registers, tile, passes, gap, end, marks, runs)
+    play(a, (registers, marks, runs, tile, passes))
     for i in range(len(passes)):
         add_pass(e, c, len(tile.act_k), passes[i, 2], passes[i, 5], tile.accumulate)
-    return cycles - c.last_index
+    return end - c.last_index
+
+
+@kernel
+def times(c: Timing, length: int, passes: int) -> tuple[int, int]:
+    """Return the cycles from a pass's start to the next one's, and all."""
+    whole = length + c.array_rows + c.array_cols - 2
+    gap = length if c.overlapped_tiles else whole
+    return gap, (passes - 1) * gap + whole
+
+
+@kernel
+def room(c: Timing) -> int:
+    """Return the bytes that registers take."""
+    width = width_of(c)
+    return ROW + (2 * c.array_rows + STEPS) * width + (ROW + WORD) * STEPS * c.array_rows + width // ROW * HISTORY
+
+
+@kernel
+def mark(c: Timing, length: int, gap: int, passes: int) -> Words:
+    """Return the marks that enter column 0 in each step, the last step's first: -1 with a pass's last kernel row.
+
+    A mark travels a column a step, so that what marks the columns in step s lies from step s's mark on.
+    """
+    end = (passes - 1) * gap + length - 1
+    marks = np.zeros(end + 1 + ahead(c) + up(c.array_rows, STEPS) + up(c.array_cols, LANES), np.int32)
+    for i in range(passes):
+        marks[ahead(c) + end - i * gap - length + 1] = -1
+    return marks
+
+
+@kernel
+def ahead(c: Timing) -> int:
+    """Return how many steps beyond the last mark's there may be."""
+    return c.array_rows + c.array_cols + STEPS
+
+
+@kernel
+def run_lengths(at: Ints, stride: int) -> Ints:
+    """Return how many addresses lie `stride` apart, from each on."""
+    run = np.ones(len(at), np.int64)
+    for k in range(len(at) - 2, -1, -1):
+        if at[k + 1] == at[k] + stride:
+            run[k] = run[k + 1] + 1
+    return run
 
 
 @kernel
@@ -99,70 +156,121 @@ def table(c: Timing, tile: Tile) -> Ints:
 
 
 @kernel
-def play(m: Memory, c: Timing, registers: npt.NDArray[np.uint8], tile: Tile, passes: Ints) -> int:
-    """Play all cycles; the caller holds the arrays, so that they stay while only their addresses are used."""
-    a = places(m, c, address(registers), tile, address(passes))
-    whole = a.length + a.rows + a.cols - 2
-    step = a.length if c.overlapped_tiles else whole
-    end = (len(passes) - 1) * step + whole
-    for t in range(end):
-        oldest = max(0, (t - whole - 1) // step + 1)  # a bubble follows the last word even where that leaves at once
-        newest = min(len(passes) - 1, t // step)
-        for i in range(oldest, newest + 1):
-            feed_acts(a, a.passes + 8 * FIELDS * i, t - i * step)
-            feed_weights(a, a.passes + 8 * FIELDS * i, t - i * step)
-        advance_both(a.words - (BEFORE - WORD), a.falling, a.sums, a.rows, a.chunks)
-        for i in range(oldest, newest + 1):
-            leave(a, a.passes + 8 * FIELDS * i, t - i * step - (a.length - 1))
-    return int(end)
-
-
-@kernel
-def places(m: Memory, c: Timing, registers: int, tile: Tile, passes: int) -> Places:
-    """Lay the registers out from an address on."""
-    rows, chunks = c.array_rows, (c.array_cols + LANES - 1) // LANES
-    width = WORD * LANES * chunks
-    words = (registers + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    falling = words + rows * (BEFORE + width)
+def places(
+    m: Memory, c: Timing, registers: Any, tile: Tile, passes: Ints, gap: int, end: int, marks: Words,
+    runs: tuple[Ints, Ints],
+) -> Places:
+    """Lay the registers out; what an address is of, the caller holds, so that it stays."""
+    width = width_of(c)
+    words = up(address(registers), ROW)
+    sums = words + c.array_rows * width
+    falling = sums + c.array_rows * width
+    left = falling + STEPS * width
+    arriving = left + c.array_rows * STEPS * ROW
+    last = (len(passes) - 1) * gap + len(tile.act_k) - 1
     return Places(
-        rows, c.array_cols, chunks, len(tile.act_k), words + BEFORE - WORD, BEFORE + width, falling,
-        falling + (rows + 1) * width, address(m.act), address(m.wgt), address(m.acc), tile.acc_col, -tile.accumulate,
-        address(tile.pixel), address(tile.act_k), address(tile.channel), address(tile.wgt_k), passes,
+        c.array_rows, len(tile.act_k), gap, len(passes), end, width, words, sums, falling, left, arriving,
+        arriving + width // ROW * HISTORY, address(marks) + WORD * (ahead(c) + last), address(m.act), address(m.wgt),
+        address(m.acc), tile.acc_col, -tile.accumulate, address(tile.pixel), address(tile.act_k), address(runs[0]),
+        address(tile.channel), address(runs[1]), address(tile.wgt_k), address(passes),
     )
 
 
 @kernel
-def feed_acts(a: Places, one: int, age: int) -> None:
-    """Put a pass's activations in front of the rows, row r's r cycles behind row 0's; a bubble follows the last."""
-    ended = age - a.length
-    if 0 <= ended < a.rows:
-        put(a.words + ended * a.word_pitch, 0)
-    base, pixel = a.act + get(one), a.pixel + 8 * get(one + 8)
-    for r in range(max(0, ended + 1), min(age + 1, get(one + 16))):
-        at = base + get(pixel + 8 * r) + get(a.act_k + 8 * (age - r))
-        put(a.words + r * a.word_pitch, get_byte(at, 0))
+def play(a: Places, _arrays: Any) -> None:
+    """Play all cycles, STEPS at a time; takes the arrays of which addresses are used, so that the caller keeps them.
+
+    Step s of row r is cycle s + r, so the first step is the one in which the bottom row has its cycle 0.
+    """
+    for step in range(-up(a.rows - 1, STEPS), a.end, STEPS):
+        play_steps(a, step)
 
 
-@kernel
-def feed_weights(a: Places, one: int, age: int) -> None:
-    """Put a pass's weights above the columns, column c's c cycles behind column 0's; a bubble follows the last."""
-    ended = age - a.length
-    if 0 <= ended < a.cols:
-        put(a.falling + WORD * ended, 0)
-    base, channel = a.wgt + get(one + 24), a.channel + 8 * get(one + 32)
-    for col in range(max(0, ended + 1), min(age + 1, get(one + 40))):
-        at = base + get(channel + 8 * col) + get(a.wgt_k + 8 * (age - col))
-        put(a.falling + WORD * col, get_byte(at, 128))
+@jit.step
+def play_steps(a: Places, step: int) -> None:
+    """Play STEPS steps.
+
+    From right to left: what enters a column's first PEs is what those left of it held before.
+    """
+    fill(a.entering, 0, a.rows * STEPS * WORD)
+    for i in range(max(0, (step - a.length) // a.gap + 1), min(a.number, (step + STEPS - 1) // a.gap + 1)):
+        feed(a, a.passes + 8 * FIELDS * i, step - i * a.gap)
+    first, last = max(0, -(step + STEPS - 1)), min(a.rows, a.end - step)
+    for at in range(a.width - ROW, -1, -ROW):
+        load(a, step - at // WORD, at)
+        advance(a, step, at, first, last)
 
 
-@kernel
-def leave(a: Places, one: int, age: int) -> None:
-    """Hand over the sums that the wave of a pass's last kernel row has completed, and begin new ones in their place."""
-    high, wide, sums = get(one + 16), get(one + 40), get(one + 48)
-    for r in range(max(0, age - wide + 1), min(high, age + 1)):
-        source = a.sums + SUM * (r * LANES * a.chunks + age - r)
-        accumulate(a.acc + SUM * (sums + r * a.acc_col + age - r), source, a.keep)
-        fill(source, 0, SUM)
+@jit.step
+def advance(a: Places, step: int, at: int, first: int, last: int) -> None:
+    """Walk rows `first` to `last` - 1 of LANES columns, and hand over what sums are complete."""
+    above, down = a.rows * at + first * ROW, last - first
+    entering, row, each = a.words + above - a.rows * ROW + ROW - WORD, ROW, -WORD
+    if at == 0:
+        entering, row, each = a.entering + first * STEPS * WORD, STEPS * WORD, WORD
+    early = step - at // WORD - (a.length - 1)  # of a pass's last kernel row, in the first of these columns
+    begin, end = max(0, -((LANES - 1 - early) // a.gap)), min(a.number, (early + STEPS - 1) // a.gap + 1)
+    if begin >= end:
+        walk_both(entering, row, each, a.words + above, a.falling + STEPS * at, a.sums + above, down)
+        return
+    walk_ending(
+        entering, row, each, a.words + above, a.falling + STEPS * at, a.sums + above, down,
+        a.ending + at - WORD * step, a.left + first * STEPS * ROW,
+    )
+    for i in range(begin, end):
+        leave(a, a.passes + 8 * FIELDS * i, at // WORD, early - i * a.gap, first, last)
+
+
+@jit.step
+def feed(a: Places, one: int, age: int) -> None:
+    """Put a pass's activations in front of the rows, its kernel row 0's in the step in which its age is 0."""
+    pixel, first, last = a.pixel + 8 * get(one + 8), max(0, -age), min(STEPS, a.length - age)
+    whole = last - first == STEPS and get(a.act_run + 8 * age) >= STEPS
+    for r in range(get(one + 16)):
+        to, source = a.entering + r * STEPS * WORD, a.act + get(one) + get(pixel + 8 * r)
+        if whole:
+            widen(to, source + get(a.act_k + 8 * age), 0)
+        else:
+            for k in range(first, last):
+                put_word(to + WORD * k, get_byte(source + get(a.act_k + 8 * (age + k)), 0))
+
+
+@jit.step
+def load(a: Places, step: int, at: int) -> None:
+    """Put the weights that enter LANES columns above them; `step` is that of the first of all columns."""
+    falling = a.falling + STEPS * at
+    fill(falling, 0, STEPS * ROW)
+    for i in range(max(0, (step - a.length) // a.gap + 1), min(a.number, (step + STEPS - 1) // a.gap + 1)):
+        one, age = a.passes + 8 * FIELDS * i, step - i * a.gap
+        for k in range(max(0, -age), min(STEPS, a.length - age)):
+            fetch(a, one, age + k, at // WORD, falling + k * ROW)
+    stagger(falling, a.arriving + at // ROW * HISTORY)
+
+
+@jit.step
+def fetch(a: Places, one: int, k: int, first: int, to: int) -> None:
+    """Put the weights of a pass's kernel row for LANES columns."""
+    count, channel = min(LANES, get(one + 40) - first), 8 * (get(one + 32) + first)
+    offset = get(one + 24) + get(a.wgt_k + 8 * k)
+    if count == LANES and get(a.channel_run + channel) >= LANES:
+        offset += get(a.channel + channel)
+        take_bytes(to, a.wgt + (offset & ~3), offset & 3, 128)
+    else:
+        for lane in range(count):
+            put(to + WORD * lane, get_byte(a.wgt + offset + get(a.channel + channel + 8 * lane), 128))
+
+
+@jit.step
+def leave(a: Places, one: int, column: int, age: int, first: int, last: int) -> None:
+    """Hand over the sums that the wave of a pass's last kernel row has completed in LANES columns.
+
+    That row reaches the first of the columns in the step in which its age is 0, each further one a step later.
+    """
+    high, wide, sums = min(get(one + 16), last), get(one + 40) - column, get(one + 48) + column
+    for r in range(first, high):
+        to, source = a.acc + WORD * (sums + r * a.acc_col), a.left + r * STEPS * ROW
+        for lane in range(max(0, age), min(LANES, wide, age + STEPS)):
+            accumulate(to + WORD * lane, source + (lane - age) * ROW + WORD * lane, a.keep)
 
 
 @kernel

@@ -22,30 +22,32 @@ def group(m: Memory) -> int:
 @kernel
 def pixels(act: int, rows: int, cols: int, act_row: int, act_col: int) -> Ints:
     """Return the address of each pixel's first activation [rows*cols]."""
-    at = np.empty(rows * cols, np.int64)
-    for i in range(len(at)):
-        at[i] = act + i // cols * act_row + i % cols * act_col
-    return at
+    at = np.empty((rows, cols), np.int64)
+    for row in range(rows):
+        for col in range(cols):
+            at[row, col] = act + row * act_row + col * act_col
+    return at.ravel()
 
 
 @kernel
 def act_depths(taps_y: int, taps_x: int, depth: int, tap_row: int, tap_col: int) -> Ints:
     """Return each kernel row's activation, from the pixel's first [taps*depth]."""
-    at = np.empty(taps_y * taps_x * depth, np.int64)
-    for i in range(len(at)):
-        tap = i // depth
-        at[i] = tap // taps_x * tap_row + tap % taps_x * tap_col + i % depth
-    return at
+    at = np.empty((taps_y, taps_x, depth), np.int64)
+    for tap_y in range(taps_y):
+        for tap_x in range(taps_x):
+            for k in range(depth):
+                at[tap_y, tap_x, k] = tap_y * tap_row + tap_x * tap_col + k
+    return at.ravel()
 
 
 @kernel
 def wgt_depths(taps: int, depth: int) -> Ints:
     """Return each kernel row's weight, from the output channel's first [taps*depth]."""
-    at = np.empty(taps * depth, np.int64)
-    for i in range(len(at)):
-        k = i % depth
-        at[i] = i // depth * depth * 16 + k // 4 * 64 + k % 4
-    return at
+    at = np.empty((taps, depth), np.int64)
+    for tap in range(taps):
+        for k in range(depth):
+            at[tap, k] = tap * depth * 16 + k // 4 * 64 + k % 4
+    return at.ravel()
 
 
 @kernel

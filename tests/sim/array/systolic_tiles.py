@@ -76,12 +76,16 @@ def random_chip(rng: np.random.Generator) -> Timing:
     return chip(rows, cols, double, overlap, int(rng.integers(2)), int(rng.integers(2)))
 
 
-def random_conv(rng: np.random.Generator) -> Conv:
+DEPTHS = 4, 4, 8, 12
+DEEP = 16, 16, 20  # enough for vectors of words
+
+
+def random_conv(rng: np.random.Generator, depths: tuple[int, ...] = DEPTHS) -> Conv:
     """Return a small tile: any stride, dilation and groups, often one pixel or one kernel position."""
     rows, cols = (int(rng.choice([1, 1, 2, 3, 5])) for _ in range(2))
     taps_y, taps_x = (int(rng.choice([1, 1, 2, 3])) for _ in range(2))
     stride_y, stride_x, dilation_y, dilation_x = (int(v) for v in rng.integers(1, 4, 4))
-    depth, n, groups = int(rng.choice([4, 4, 8, 12])), int(rng.choice([16, 16, 32])), int(rng.choice([1, 1, 2, 3]))
+    depth, n, groups = int(rng.choice(depths)), int(rng.choice([16, 16, 32])), int(rng.choice([1, 1, 2, 3]))
     pixel = groups * depth + int(rng.choice([0, 4]))
     line = ((cols - 1) * stride_x + (taps_x - 1) * dilation_x + 1) * pixel
     return Conv(
