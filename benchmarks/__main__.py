@@ -51,6 +51,11 @@ def _of_limits(found: Mapping[str, Any]) -> Ratios:
     return {f"{n['name']}: {name}": value for n in found["networks"] for name, value in n["ratios"].items()}
 
 
+def _of_literal(found: Sequence[Mapping[str, Any]]) -> Ratios:
+    """Return the time of each array over that of its products alone."""
+    return {f"{m['network']} {m['side']}x{m['side']}": m["seconds"] / m["limit_seconds"] for m in found}
+
+
 def _of_curves(found: Mapping[str, Any]) -> Ratios:
     """Return how much faster than the work each curve's cost grows, from its first point to its last."""
     ratios: Ratios = {}
@@ -74,7 +79,7 @@ class Part:
     module: str
     small: bool = True  # whether it knows --tiny
     docs: bool = True  # whether it knows --update-docs
-    ratios: Callable[[Mapping[str, Any]], Ratios] | None = None
+    ratios: Callable[[Any], Ratios] | None = None
     python: str = ""  # the option that names the interpreter it needs
     by_name: bool = False
     words: Sequence[str] = field(default_factory=tuple)
@@ -85,7 +90,7 @@ PARTS = {
     "threads": Part("threads", ratios=_of_threads),
     "limits": Part("limits", ratios=_of_limits),
     "kernels": Part("kernels", small=False, docs=False),
-    "literal": Part("literal", docs=False),
+    "literal": Part("literal", ratios=_of_literal),
     "curves": Part("curves", ratios=_of_curves),
     "sweep": Part("sweep", docs=False, ratios=_of_sweep),
     "allocation": Part("allocation", docs=False, words=("resnet50", "googlenet", "unet", "--output", "/dev/null")),

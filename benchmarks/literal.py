@@ -5,17 +5,19 @@ sums must equal the instructions' kernels' and its cycles the closed forms', or 
 PE in one array cycle, in use or not. The limit, measured in between, adds as many products to sums that stay in vector
 registers: the PEs' arithmetic alone, and nothing that moves.
 
-Run: python -m benchmarks.literal [NETWORK ...] [--rounds N] [--tiny]
+Run: python -m benchmarks.literal [NETWORK ...] [--rounds N] [--tiny] [--json OUT.json] [--update-docs]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,9 +38,11 @@ from accelc.sim.jit import entry
 from accelc.sim.kernels.dot import HALVES, WORDS, pairs
 from accelc.sim.kernels.ir import I64, LANES, address, emitted, load, repeat, store
 from accelc.sim.memory import allocate
+from benchmarks.speed import machine_facts, markdown_table, text_table
 
 Array = npt.NDArray[Any]
 
+PAGE = Path(__file__).parents[1] / "docs" / "literal.md"
 NAMES = ("conv", "depthwise")
 SIDES = (32, 16)  # of the arrays
 SUMS = 8  # vectors of the limit's sums, enough that none waits for itself
@@ -148,37 +152,81 @@ def with_array(side: int) -> accelc.Chip:
     return accelc.Chip.model_validate(values)
 
 
-def measure(name: str, side: int, rounds: int, tiny: bool) -> str:
-    """Return a line with a network's figures on an array of side x side PEs."""
-    chip = with_array(side)
-    program = accelc.compile(name, chip, tiny=tiny)
-    instructions = work(program, chip)
+@dataclass(frozen=True)
+class Measured:
+    """CPU seconds of a network's array cycles on side x side PEs, and of as many products alone."""
+
+    network: str
+    side: int
+    instructions: int
+    cycles: int
+    seconds: float
+    limit_seconds: float
+    load: float
+
+    @property
+    def rate(self) -> float:
+        """Return billions of PE-cycles a second."""
+        return self.cycles * self.side**2 / self.seconds / 1e9
+
+
+def measure(name: str, side: int, rounds: int, tiny: bool) -> Measured:
+    """Return a network's figures on an array of side x side PEs, each the best of several rounds."""
+    chip, load = with_array(side), os.getloadavg()[0]
+    instructions = work(accelc.compile(name, chip, tiny=tiny), chip)
     instructions.check()
     cycles = instructions.literal()
-    size = chip.array.rows * chip.array.cols
     words, sums = np.zeros((VECTORS + 1) * LANES, np.int32), np.zeros(SUMS * LANES, np.int32)
-    _products(words, sums, size)
+    _products(words, sums, side**2)
     taken, limit = float("inf"), float("inf")
     for _ in range(rounds):
         taken = min(taken, seconds(instructions.literal))
-        limit = min(limit, seconds(lambda: _products(words, sums, cycles * size)))
-    rate, most = cycles * size / taken / 1e9, cycles * size / limit / 1e9
-    return (
-        f"{name:12s} {side:2d}x{side:<2d} {len(instructions.rows):6d} MAC instructions {cycles:10,d} cycles "
-        f"{taken:7.3f} s {rate:6.2f} G PE-cycles/s   limit {limit:7.3f} s {most:6.2f} G/s   "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
+        limit = min(limit, seconds(lambda: _products(words, sums, cycles * side**2)))
+    return Measured(name, side, len(instructions.rows), cycles, taken, limit, load)
+
+
+def rows_of(found: Sequence[Measured]) -> list[list[str]]:
+    """Return the figures as rows of text."""
+    head = ["network", "array", "instructions", "cycles", "seconds", "G PE-cycles/s", "time / products alone", "load"]
+    return [head] + [
+        [
+            m.network,
+            f"{m.side}x{m.side}",
+            f"{m.instructions:,}",
+            f"{m.cycles:,}",
+            f"{m.seconds:.2f}",
+            f"{m.rate:.1f}",
+            f"{m.seconds / m.limit_seconds:.1f}",
+            f"{m.load:.1f}",
+        ]
+        for m in found
+    ]
+
+
+def page(facts: Mapping[str, str], rows: Sequence[Sequence[str]], rounds: int) -> str:
+    """Return docs/literal.md."""
+    about = (__doc__ or "").split("\n\n")
+    machine = "\n".join(f"* {key}: {value}" for key, value in facts.items())
+    again = f"Measured over {rounds} rounds by `python -m benchmarks.literal --update-docs`."
+    return "\n\n".join(["# The literal array", *about[:2], machine, markdown_table(rows), again]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a line for each network."""
+    """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("networks", nargs="*", default=["resnet50"], metavar="NETWORK")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--tiny", action="store_true", help="the networks' small forms")
-    options = parser.parse_args(arguments)
-    for name, side in product(options.networks, SIDES):
-        print(measure(name, side, options.rounds, options.tiny), flush=True)
+    parser.add_argument("--json", type=Path, metavar="OUT.json")
+    parser.add_argument("--update-docs", action="store_true", help="write docs/literal.md")
+    given = parser.parse_args(arguments)
+    found = [measure(name, side, given.rounds, given.tiny) for name, side in product(given.networks, SIDES)]
+    print(text_table(rows_of(found)))
+    if given.json is not None:
+        given.json.write_text(json.dumps([asdict(m) for m in found], indent=1) + "\n")
+    if given.update_docs:
+        facts = {key: value for key, value in machine_facts(None).items() if value != "None"}
+        PAGE.write_text(page(facts, rows_of(found), given.rounds), encoding="utf-8")
 
 
 if __name__ == "__main__":
