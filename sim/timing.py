@@ -32,8 +32,7 @@ from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import Queue
 from accelc.program import Program
-from accelc.sim import clauses, dma, dram
-from accelc.sim.bounds import check_cores, check_dataflows
+from accelc.sim import dma, dram
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
     AWAITED,
@@ -53,8 +52,8 @@ from accelc.sim.dma import (
     VECTOR,
 )
 from accelc.sim.jit import entry, step
-from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, tabulate
-from accelc.sim.units import PER_CORE, SHARED, unit_count, units_of
+from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, given_of
+from accelc.sim.units import PER_CORE, SHARED, unit_count
 
 Ints = npt.NDArray[np.int64]
 
@@ -146,21 +145,17 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
 
     `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
     """
-    opcodes, rows, core = program.opcodes, program.rows, program.cores
-    if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
-        raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
-    check_dataflows(program, opcodes, rows, chip)
-    check_cores(program, core, chip)
-    parts = np.zeros((len(opcodes), 3), np.int64)
-    clauses.cycles(opcodes, rows, chip.timing, parts)
+    units, parts, table, _ = given_of(program, chip)
     if measured is not None:
-        parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
-    units = units_of(program.queues, core, chip.cores)
-    outcomes, now = play(tabulate(program, chip, parts, units), units, chip)
+        more = np.where(measured < 0, 0, measured - parts.sum(axis=1))
+        parts, table = parts.copy(), table.copy()
+        parts[:, 0] += more
+        table[:, DURATION] += more
+    outcomes, now = play(table, units, chip)
     if (outcomes[:, END] < 0).any():
         raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, now))
     last = int(outcomes[:, END].max(initial=0))
-    return Timeline(last, program.queues, core, parts, outcomes, chip.timing.dram_burst_bytes)
+    return Timeline(last, program.queues, program.cores, parts, outcomes, chip.timing.dram_burst_bytes)
 
 
 def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
