@@ -28,7 +28,7 @@ from accelc.sim.host import run_host
 from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.packing import pack, run_one
-from accelc.sim.ports import Array, Bytes, read_port, values_of, write_inputs
+from accelc.sim.ports import Array, Bytes, read_port, values_of, windows, write_inputs
 from accelc.sim.stream import run_stream
 from accelc.sim.threads import Crew
 
@@ -81,6 +81,8 @@ class Machine:
         self._cores = program.cores
         self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
         self._memories = memory.allocate(program, chip)
+        dram = self._memories[0].dram
+        self._inputs, self._outputs = windows(dram, program.inputs), windows(dram, program.outputs)
         check_bounds(program, program.rows, self._memories[0])
         check_dataflows(program, opcodes, program.rows, chip)
         check_cores(program, self._cores, chip)
@@ -103,11 +105,11 @@ class Machine:
         """
         dram = self._memories[0].dram
         memory.clear(self._memories, self.program.constants.size)
-        write_inputs(dram, self.program.inputs, inputs)
+        write_inputs(dram, self.program.inputs, inputs, self._inputs)
         self._code = self._direct if literal is None and recorder is None else self._plain  # those two look at buffers
         kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
-        integers = {port.name: read_port(dram, port) for port in ports}
+        integers = {port.name: read_port(dram, port, self._outputs[port.name]) for port in ports}
         return Values({port.name: values_of(port, integers[port.name]) for port in ports}, integers, dram, kept)
 
     def _execute(

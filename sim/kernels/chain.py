@@ -5,13 +5,11 @@ The plain forms are `isa.real` (functions) and `accelc.sim.stream` (operands and
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
 from accelc.sim.jit import kernel
-from accelc.sim.kernels.ir import fma64, power_of_two, rint, select
+from accelc.sim.kernels.ir import fma64, power_of_two, raised, rint, select
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -26,9 +24,15 @@ AXES = 3
 BLOCK = 1024  # elements of a chain taken at a time
 ADDRESS, KIND, ZERO, STRIDES = range(4)  # of a tensor's place: last, bytes from one element of each axis to the next
 PLACE_WIDTH = STRIDES + AXES
-SERIES = 12  # terms of the quick exponential's series
-TERMS = tuple(1.0 / math.factorial(k) for k in range(SERIES + 1))
-MARGIN = 2.0**-46
+LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453
+FAR = 200.0  # beyond it the float32 nearest to each curve is 0, 1 or infinite
+COUNTER = 1.5 * 2.0**52  # added to a number, leaves the integer nearest to it in the lowest bits of the sum
+# e**g where |g| <= ln(2) / 2: the polynomial that is exact at 11 Chebyshev points, elsewhere off by 2**-51 of it.
+TERMS = (
+    1.0, 1.0000000000000067, 0.5000000000000006, 0.16666666666554406, 0.04166666666657314, 0.008333333385667782,
+    0.0013888888932488599, 0.00019841170270440045, 2.480150434699767e-05, 2.764018079621944e-06, 2.762635724145521e-07,
+)  # fmt: skip
+MARGIN = 2.0**-45
 BELOW, ABOVE = 1 - MARGIN, 1 + MARGIN
 TANH_MARGIN = 2.0**-40  # near 0.01, tanh is off by 100 times what its exponential is
 TANH_BELOW, TANH_ABOVE = 1 - TANH_MARGIN, 1 + TANH_MARGIN
@@ -176,9 +180,9 @@ def _apply(code: int, a: Floats, b: Floats, out: Floats, count: int) -> None:  #
         _sigmoid(a, out, count)
 
 
-# Each curve is worked out with exponentials that are quick and off by a few units in the last place. Where the nearest
-# float32 is the same a margin below and above, which is wider than they are off, it is the definition's; if one of a
-# block's is not, the block is worked out by the definition.
+# Each curve is worked out with exponentials that are quick and almost the definition's. Where the nearest float32 is
+# the same a margin below and above, which is wider than they are off, it is the definition's; if one of a block's is
+# not, or is a NaN, the block is worked out by the definition.
 
 
 @kernel
@@ -188,7 +192,7 @@ def _exp(a: Floats, out: Floats, count: int) -> None:
     for k in range(count):
         near = _near_exp64(np.float64(a[k]))
         out[k] = np.float32(near * BELOW)
-        unsure |= out[k] != np.float32(near * ABOVE)
+        unsure |= (out[k] != np.float32(near * ABOVE)) | (a[k] != a[k])
     if unsure:
         for k in range(count):
             out[k] = np.float32(_exp64(np.float64(a[k])))
@@ -202,7 +206,7 @@ def _tanh(a: Floats, out: Floats, count: int) -> None:
         x = np.float64(a[k])
         near = _tanh64(x, _near_exp64(2.0 * abs(x)))
         out[k] = np.float32(near * TANH_BELOW)
-        unsure |= out[k] != np.float32(near * TANH_ABOVE)
+        unsure |= (out[k] != np.float32(near * TANH_ABOVE)) | (a[k] != a[k])
     if unsure:
         for k in range(count):
             x = np.float64(a[k])
@@ -216,7 +220,7 @@ def _sigmoid(a: Floats, out: Floats, count: int) -> None:
     for k in range(count):
         near = 1.0 / (1.0 + _near_exp64(-np.float64(a[k])))
         out[k] = np.float32(near * BELOW)
-        unsure |= out[k] != np.float32(near * ABOVE)
+        unsure |= (out[k] != np.float32(near * ABOVE)) | (a[k] != a[k])
     if unsure:
         for k in range(count):
             out[k] = np.float32(1.0 / (1.0 + _exp64(-np.float64(a[k]))))
@@ -234,12 +238,19 @@ def _exp64(x: float) -> float:
 
 @kernel
 def _near_exp64(x: float) -> float:
-    """Return the same with fewer terms, each rounded once: off by less than 2**-50 of it."""
-    n, g = _reduced(x)
-    series = TERMS[SERIES]
-    for k in range(SERIES - 1, -1, -1):
+    """Return almost the same of a float32, held to FAR either way; of a NaN anything.
+
+    It is off by less than 2**-45: where the definition takes another of two n that are as near, and |x| is 64 or more,
+    each n ln(2) has lost up to 2**-47; all else together is less than 2**-49.
+    """
+    held = select(x < -FAR, -FAR, x)
+    held = select(held > FAR, FAR, held)
+    counter = fma64(held, LOG2_E, COUNTER)
+    g = held - (counter - COUNTER) * LN_2
+    series = TERMS[-1]
+    for k in range(len(TERMS) - 2, -1, -1):
         series = fma64(series, g, TERMS[k])
-    return _grown(x, series, n)
+    return raised(series, counter)  # type: ignore[no-any-return]
 
 
 @kernel
@@ -247,8 +258,8 @@ def _reduced(x: float) -> tuple[float, float]:
     """Return n and g, |g| <= ln(2) / 2 or little more: x, held to 800 either way, is n ln(2) + g."""
     held = select(x > -800.0, x, -800.0)
     held = select(held < 800.0, held, 800.0)
-    n = np.floor(held * 1.4426950408889634 + 0.5)
-    return n, held - n * 0.6931471805599453
+    n = np.floor(held * LOG2_E + 0.5)
+    return n, held - n * LN_2
 
 
 @kernel

@@ -155,6 +155,17 @@ def power_of_two(_typing: Any, _exponent: Any) -> Any:
 
 
 @emitted
+def raised(_typing: Any, _value: Any, _counter: Any) -> Any:
+    """Return a float64 times 2**n, n being the lowest 12 bits of the counter's, signed; exact in the normal range."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        value, counter = (bd.bitcast(x, I64) for x in args)
+        return bd.bitcast(bd.add(value, bd.shl(counter, I64(52))), F64)
+
+    return types.float64(types.float64, types.float64), codegen
+
+
+@emitted
 def select(_typing: Any, _first: Any, _a: Any, _b: Any) -> Any:
     """Return float64 a where `first` holds, else b: both are computed, so that loops stay free of branches."""
 
