@@ -23,7 +23,7 @@ from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.dma import NEVER
 from accelc.sim.jit import entry, step
 from accelc.sim.transfers import ABSENT, ORIGIN, places_of, write_move
-from accelc.sim.units import PER_CORE, SHARED, fence_of, units_of
+from accelc.sim.units import PER_CORE, SHARED, fence_of, unit_count, units_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -39,11 +39,12 @@ assert NEED + QUEUES == FENCE
 class Given(NamedTuple):
     """What is given before time is played.
 
-    Of each instruction its unit, its compute, fill/drain and weight-load cycles (`parts`) and its row of the table, of
-    which only NEXT is written later; of each layer the counts [events.NAMES] that its instructions' clauses state.
+    Of each instruction its unit, its compute, fill/drain and weight-load cycles (`parts`) and its row of the table; of
+    each unit its first instruction, or -1; of each layer the counts [events.NAMES] that the clauses state.
     """
 
     units: Ints
+    heads: Ints
     parts: Ints
     table: Ints
     counts: Ints
@@ -72,7 +73,22 @@ def _given(program: Program, chip: Chip) -> Given:
     units = units_of(program.queues, program.cores, chip.cores)
     counts = np.zeros((max(len(program.layers), 1), len(ev.NAMES)), np.int64)
     clauses.events(opcodes, rows, program.layer_rows, chip.timing, counts)
-    return Given(units, parts, tabulate(program, chip, parts, units), counts)
+    table = tabulate(program, chip, parts, units)
+    return Given(units, linked(units, chip.cores, table), parts, table, counts)
+
+
+def linked(units: Ints, cores: int, table: Ints) -> Ints:
+    """Link the instructions of each unit in the table's NEXT column; return the first of each unit, or -1."""
+    heads = np.full(unit_count(cores), NOBODY)
+    _link(units, heads, table)
+    return heads
+
+
+@entry
+def _link(units: Ints, heads: Ints, table: Ints) -> None:
+    for i in range(len(units) - 1, -1, -1):
+        table[i, NEXT] = heads[units[i]]
+        heads[units[i]] = i
 
 
 def tabulate(program: Program, chip: Chip, parts: Ints, units: Ints) -> Ints:

@@ -36,6 +36,7 @@ from accelc.sim import dma, dram
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
     AWAITED,
+    AWAITED_OF,
     BEGAN,
     CORES,
     DONE,
@@ -52,12 +53,12 @@ from accelc.sim.dma import (
     VECTOR,
 )
 from accelc.sim.jit import entry, step
-from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, given_of
+from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, given_of, linked
 from accelc.sim.units import PER_CORE, SHARED, unit_count
 
 Ints = npt.NDArray[np.int64]
 
-# Columns of the table of outcomes; END is -1 until the instruction is complete.
+# Columns of the table of outcomes.
 START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ACTIVATES, REQUESTED = range(8)
 OUTCOMES = 8
 
@@ -145,15 +146,16 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
 
     `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
     """
-    units, parts, table, _ = given_of(program, chip)
+    given = given_of(program, chip)
+    parts, table = given.parts, given.table
     if measured is not None:
         more = np.where(measured < 0, 0, measured - parts.sum(axis=1))
         parts, table = parts.copy(), table.copy()
         parts[:, 0] += more
         table[:, DURATION] += more
-    outcomes, now = play(table, units, chip)
-    if (outcomes[:, END] < 0).any():
-        raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, now))
+    outcomes, state = _play(table, given.units, given.heads, chip)
+    if _is_stuck(state, chip):
+        raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, int(state[NOW])))
     last = int(outcomes[:, END].max(initial=0))
     return Timeline(last, program.queues, program.cores, parts, outcomes, chip.timing.dram_burst_bytes)
 
@@ -163,31 +165,33 @@ def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
 
     NEXT need not be filled in. What has not run then has no END.
     """
-    outcomes, state = np.empty((len(table), OUTCOMES), np.int64), _state(chip)
-    _link(units, state, table, outcomes)
-    _run(state, table, outcomes)
+    outcomes, state = _play(table, units, linked(units, chip.cores, table), chip)
     return outcomes, int(state[NOW])
 
 
+def _play(table: Ints, units: Ints, heads: Ints, chip: Chip) -> tuple[Ints, Ints]:
+    """Return the outcomes and the state at the end, `heads` being the first instruction of each unit."""
+    outcomes, state = np.empty((len(table), OUTCOMES), np.int64), _state(chip)
+    state[HEAD : HEAD + len(heads)] = heads
+    _run(state, table, outcomes)
+    if _is_stuck(state, chip):
+        done = state[LAST : LAST + len(heads)]
+        outcomes[np.arange(len(units)) > done[units]] = -1
+    return outcomes, state
+
+
+def _is_stuck(state: Ints, chip: Chip) -> bool:
+    """Say whether a unit has instructions left."""
+    return bool((state[HEAD : HEAD + unit_count(chip.cores)] >= 0).any())
+
+
 def _state(chip: Chip) -> Ints:
-    """Return the state at cycle 0."""
+    """Return the state at cycle 0, without the first instruction of each unit."""
     c = chip.timing
     state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
     dram.set_up(state, c)
     dma.set_up(state, chip)
-    state[HEAD : HEAD + unit_count(c.cores)] = -1
     return state
-
-
-@entry
-def _link(units: Ints, state: Ints, table: Ints, outcomes: Ints) -> None:
-    """Link the instructions of each queue in the table's NEXT column, and note that nothing has come out yet."""
-    for i in range(len(units) - 1, -1, -1):
-        table[i, NEXT] = state[HEAD + units[i]]
-        state[HEAD + units[i]] = i
-        for k in range(OUTCOMES):
-            outcomes[i, k] = -1 if k <= BLOCKER else 0
-        outcomes[i, REQUESTED] = table[i, MOVE + dma.MOVE_FIELDS - 1]
 
 
 @entry
@@ -282,9 +286,10 @@ def _start_all(s: Ints, table: Ints, out: Ints, cores: int) -> None:
 @step
 def _is_ready(s: Ints, table: Ints, out: Ints, u: int, cores: int) -> bool:
     """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
-    if s[AWAITED + u] >= 0 and out[s[AWAITED + u], END] < 0:
+    if s[AWAITED + u] > s[LAST + s[AWAITED_OF + u]]:
         return False
     i = s[HEAD + u]
+    own = u & ~3 if u < PER_CORE * cores else 0
     blocker = s[LAST + u]
     ready = out[blocker, END] if blocker >= 0 else 0
     for r in range(QUEUES):
@@ -293,8 +298,9 @@ def _is_ready(s: Ints, table: Ints, out: Ints, u: int, cores: int) -> bool:
             continue
         if j == NEVER:
             return False
-        if out[j, END] < 0:
-            s[AWAITED + u] = j
+        of = r + (own if r < PER_CORE else PER_CORE * (cores - 1))
+        if j > s[LAST + of]:  # a unit's instructions complete in order
+            s[AWAITED_OF + u], s[AWAITED + u] = of, j
             return False
         if out[j, END] >= ready:
             ready = out[j, END]
@@ -356,15 +362,17 @@ def _complete(s: Ints, out: Ints, u: int) -> None:
     s[RUNNING + u] = -1
     s[LAST + u] = i
     s[DONE + u] = NEVER
+    out[i, CYCLES_STOLEN] = s[STOLEN + u]
     core, q = u >> 2, u & 3
+    if q < MAC and u < PER_CORE * s[CORES]:
+        at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
+        for column, held in ((BURSTS, dma.ISSUED), (ACTIVATES, dma.ACTIVATES), (REQUESTED, dma.TOTAL)):
+            out[i, column] = s[at + held]
+        return
+    for column in (BURSTS, ACTIVATES, REQUESTED):
+        out[i, column] = 0
     if u >= PER_CORE * s[CORES]:
         return
-    if q < MAC:
-        at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
-        out[i, BURSTS] = s[at + dma.ISSUED]
-        out[i, ACTIVATES] = s[at + dma.ACTIVATES]
-        return
-    out[i, CYCLES_STOLEN] = s[STOLEN + u]
     for b in range(3):
         s[HOLD + HOLD_WIDTH * core + 4 * (q - MAC) + b] = 0
     dma.update_full(s, core)
