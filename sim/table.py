@@ -18,12 +18,12 @@ from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, by_name
 from accelc.isa import events as ev
 from accelc.program import Program
-from accelc.sim import clauses, dma
+from accelc.sim import clauses, dma, dram
 from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.dma import NEVER
 from accelc.sim.jit import entry, step
 from accelc.sim.transfers import ABSENT, ORIGIN, places_of, write_move
-from accelc.sim.units import PER_CORE, SHARED, fence_of, unit_count, units_of
+from accelc.sim.units import PER_CORE, SHARED, fence_of, units_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -39,14 +39,14 @@ assert NEED + QUEUES == FENCE
 class Given(NamedTuple):
     """What is given before time is played.
 
-    Of each instruction its unit, its compute, fill/drain and weight-load cycles (`parts`) and its row of the table; of
-    each unit its first instruction, or -1; of each layer the counts [events.NAMES] that the clauses state.
+    Of each instruction its unit, its compute, fill/drain and weight-load cycles (`parts`) and its row of the table; the
+    state at cycle 0; of each layer the counts [events.NAMES] that the clauses state.
     """
 
     units: Ints
-    heads: Ints
     parts: Ints
     table: Ints
+    state: Ints
     counts: Ints
 
 
@@ -74,21 +74,24 @@ def _given(program: Program, chip: Chip) -> Given:
     counts = np.zeros((max(len(program.layers), 1), len(ev.NAMES)), np.int64)
     clauses.events(opcodes, rows, program.layer_rows, chip.timing, counts)
     table = tabulate(program, chip, parts, units)
-    return Given(units, linked(units, chip.cores, table), parts, table, counts)
+    return Given(units, parts, table, opening(units, chip, table), counts)
 
 
-def linked(units: Ints, cores: int, table: Ints) -> Ints:
-    """Link the instructions of each unit in the table's NEXT column; return the first of each unit, or -1."""
-    heads = np.full(unit_count(cores), NOBODY)
-    _link(units, heads, table)
-    return heads
+def opening(units: Ints, chip: Chip, table: Ints) -> Ints:
+    """Link the instructions of each unit in the table's NEXT column; return the state at cycle 0."""
+    c = chip.timing
+    state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
+    dram.set_up(state, c)
+    dma.set_up(state, chip)
+    _link(units, state, table)
+    return state
 
 
 @entry
-def _link(units: Ints, heads: Ints, table: Ints) -> None:
+def _link(units: Ints, state: Ints, table: Ints) -> None:
     for i in range(len(units) - 1, -1, -1):
-        table[i, NEXT] = heads[units[i]]
-        heads[units[i]] = i
+        table[i, NEXT] = state[dma.HEAD + units[i]]
+        state[dma.HEAD + units[i]] = i
 
 
 def tabulate(program: Program, chip: Chip, parts: Ints, units: Ints) -> Ints:

@@ -32,7 +32,7 @@ from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import Queue
 from accelc.program import Program
-from accelc.sim import dma, dram
+from accelc.sim import dma
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
     AWAITED,
@@ -53,8 +53,8 @@ from accelc.sim.dma import (
     VECTOR,
 )
 from accelc.sim.jit import entry, step
-from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, given_of, linked
-from accelc.sim.units import PER_CORE, SHARED, unit_count
+from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, given_of, opening
+from accelc.sim.units import PER_CORE, SHARED
 
 Ints = npt.NDArray[np.int64]
 
@@ -153,11 +153,10 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
         parts, table = parts.copy(), table.copy()
         parts[:, 0] += more
         table[:, DURATION] += more
-    outcomes, state = _play(table, given.units, given.heads, chip)
-    if _is_stuck(state, chip):
+    outcomes, state = _play(table, given.units, given.state.copy())
+    if _is_stuck(state):
         raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, int(state[NOW])))
-    last = int(outcomes[:, END].max(initial=0))
-    return Timeline(last, program.queues, program.cores, parts, outcomes, chip.timing.dram_burst_bytes)
+    return Timeline(int(state[NOW]), program.queues, program.cores, parts, outcomes, chip.timing.dram_burst_bytes)
 
 
 def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
@@ -165,33 +164,22 @@ def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
 
     NEXT need not be filled in. What has not run then has no END.
     """
-    outcomes, state = _play(table, units, linked(units, chip.cores, table), chip)
+    outcomes, state = _play(table, units, opening(units, chip, table))
     return outcomes, int(state[NOW])
 
 
-def _play(table: Ints, units: Ints, heads: Ints, chip: Chip) -> tuple[Ints, Ints]:
-    """Return the outcomes and the state at the end, `heads` being the first instruction of each unit."""
-    outcomes, state = np.empty((len(table), OUTCOMES), np.int64), _state(chip)
-    state[HEAD : HEAD + len(heads)] = heads
+def _play(table: Ints, units: Ints, state: Ints) -> tuple[Ints, Ints]:
+    """Return the outcomes and the state at the end of what begins in a state."""
+    outcomes = np.empty((len(table), OUTCOMES), np.int64)
     _run(state, table, outcomes)
-    if _is_stuck(state, chip):
-        done = state[LAST : LAST + len(heads)]
-        outcomes[np.arange(len(units)) > done[units]] = -1
+    if _is_stuck(state):
+        outcomes[np.arange(len(units)) > state[LAST + units]] = -1
     return outcomes, state
 
 
-def _is_stuck(state: Ints, chip: Chip) -> bool:
+def _is_stuck(state: Ints) -> bool:
     """Say whether a unit has instructions left."""
-    return bool((state[HEAD : HEAD + unit_count(chip.cores)] >= 0).any())
-
-
-def _state(chip: Chip) -> Ints:
-    """Return the state at cycle 0, without the first instruction of each unit."""
-    c = chip.timing
-    state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
-    dram.set_up(state, c)
-    dma.set_up(state, chip)
-    return state
+    return bool((state[HEAD:LAST] >= 0).any())
 
 
 @entry
@@ -208,25 +196,27 @@ def _run(s: Ints, table: Ints, out: Ints) -> None:
 def _take_all(s: Ints, table: Ints, out: Ints, cores: int) -> None:
     _start_all(s, table, out, cores)
     while True:
-        _serve_until_done(s, cores)
-        u = _earliest(s, cores)
-        if s[DONE + u] == NEVER:
+        now = _serve_until_done(s, cores)
+        if now == NEVER:
             return
-        s[NOW] = s[DONE + u]
-        while s[DONE + u] == s[NOW]:
-            _complete(s, out, u)
-            u = _earliest(s, cores)
+        s[NOW] = now
+        for u in range(PER_CORE * cores + SHARED):
+            if s[DONE + u] == now:
+                _complete(s, out, u)
         _start_all(s, table, out, cores)
 
 
 @step
-def _serve_until_done(s: Ints, cores: int) -> None:
-    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
+def _serve_until_done(s: Ints, cores: int) -> int:
+    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports.
+
+    Return when that is.
+    """
     watched = 0
     for e in range(2 * cores):
         if dma.can_steal(s, e):
             watched |= 1 << e
-    until = s[DONE + _earliest(s, cores)]
+    until = _soonest(s, cores)
     while True:
         first = _first_to_ask(s, cores)
         asked = s[REQUEST + first]
@@ -235,10 +225,10 @@ def _serve_until_done(s: Ints, cores: int) -> None:
             if (watched >> e) & 1:
                 changed |= dma.steal(s, e, min(until, asked))
         if changed:
-            until = s[DONE + _earliest(s, cores)]
+            until = _soonest(s, cores)
             continue
         if asked >= until:
-            return
+            return until
         limit = asked + 1 if (watched >> first) & 1 else min(until, _others_ask(s, first, cores))
         dma.serve(s, first, limit)
         until = min(until, s[DONE + dma.unit_of(first)])
@@ -265,14 +255,12 @@ def _others_ask(s: Ints, first: int, cores: int) -> int:
 
 
 @step
-def _earliest(s: Ints, cores: int) -> int:
-    """Return the unit whose instruction completes first; of several in one cycle the first in order."""
-    best = 0
+def _soonest(s: Ints, cores: int) -> int:
+    """Return when the next instruction completes."""
     soonest = s[DONE]
     for u in range(1, PER_CORE * cores + SHARED):
-        if s[DONE + u] < soonest:
-            best, soonest = u, s[DONE + u]
-    return best
+        soonest = min(soonest, s[DONE + u])
+    return soonest  # type: ignore[no-any-return]
 
 
 @step
