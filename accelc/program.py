@@ -160,6 +160,11 @@ class Program:
         return {}
 
     @cached_property
+    def given(self) -> dict[str, Any]:
+        """Return where `sim.table` leaves, by a chip's fingerprint, what is given before time is played."""
+        return {}
+
+    @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
         """Return the decoded operands, a row for each instruction (see `isa.encoding.decode_rows`)."""
         return decode_rows(self.words)

@@ -3,6 +3,8 @@
 One thread on one CPU. In every round each competitor runs once on the same input array, in turn; figures are medians
 over rounds of the CPU time that the thread took. "values" executes the loaded program, "timing" plays its queues and
 DRAM, "energy" counts events and attributes stalls per layer, whose rows a reader makes; "run" is the three together.
+Loaded with a program, as a session of ONNX Runtime is made, is what its words and the chip tell before anything runs:
+operands, memories, what instructions wait for and reach, and the cycles and events of their closed forms.
 Time and energy follow from program and chip: a program keeps them, and a run on further inputs takes "values" alone.
 ONNX Runtime runs the float model, and the int8 model that its own `quantize_static` writes from it (QOperator, uint8
 activations, int8 weights per channel). It has no static form of recurrent layers: of a network with any, the int8

@@ -9,8 +9,8 @@ from accelc.chip import Chip
 from accelc.isa import Queue
 from accelc.isa import events as ev
 from accelc.program import Program
-from accelc.sim import clauses
 from accelc.sim.jit import entry
+from accelc.sim.table import given_of
 from accelc.sim.timing import ACTIVATES, BURSTS, Timeline
 
 Ints = npt.NDArray[np.int64]
@@ -20,10 +20,8 @@ LOAD, STORE, MAC = int(Queue.LOAD), int(Queue.STORE), int(Queue.MAC)
 
 def count_events(program: Program, chip: Chip, timeline: Timeline) -> Ints:
     """Return [layers, events.NAMES] counts: instructions, what the clauses state, DRAM bytes and activations."""
-    counts = np.zeros((max(len(program.layers), 1), len(ev.NAMES)), np.int64)
-    layers = program.layer_rows
-    clauses.events(program.opcodes, program.rows, layers, chip.timing, counts)
-    _add(layers, timeline.queue, timeline.outcomes, timeline.burst_bytes, counts)
+    counts = given_of(program, chip).counts.copy()
+    _add(program.layer_rows, timeline.queue, timeline.outcomes, timeline.burst_bytes, counts)
     return counts
 
 

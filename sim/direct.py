@@ -3,7 +3,8 @@
 Instructions execute in program order and nothing writes the constants, so what a load of constants left in the weight
 buffer is known before anything runs: which bytes, until another instruction overwrites them. An instruction all of
 whose weights come from one such load may read them from the DRAM, and a load that all its readers pass by need not be
-executed. Values stay those of the definitions; only the weight buffer's bytes differ, and nothing reads them.
+executed: the machine leaves out what executes as nothing. Values stay those of the definitions; only the weight
+buffer's bytes differ, and nothing reads them.
 
 * Of every core the live pieces of loads are followed: where each lies in the buffer, and where in DRAM it comes from.
 * A read that one piece does not cover (it reaches into two, or into bytes that nobody loaded) is not redirected, and

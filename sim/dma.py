@@ -60,7 +60,8 @@ HEAD = RUNNING + MOST_UNITS  # its next instruction to start, or -1
 LAST = HEAD + MOST_UNITS  # the instruction that finished last, or -1
 BEGAN = LAST + MOST_UNITS  # when the running instruction started
 STOLEN = BEGAN + MOST_UNITS  # cycles stolen from it
-AWAITED = STOLEN + MOST_UNITS  # what its next instruction is known to wait for, or -1
+AWAITED_OF = STOLEN + MOST_UNITS  # whose instruction its next one is known to wait for
+AWAITED = AWAITED_OF + MOST_UNITS  # and which, or -1
 # Per core.
 FULL = AWAITED + MOST_UNITS  # per buffer: bit mask of the banks whose every port a running instruction holds
 FULL_WIDTH = 4

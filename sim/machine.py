@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,22 +16,26 @@ import numpy.typing as npt
 
 from accelc.chip import Chip
 from accelc.errors import MachineError, ProgramError
-from accelc.isa import Memory
+from accelc.isa import TABLE, Memory
 from accelc.isa.legality import check_rules
 from accelc.program import Port, Program, Region
 from accelc.sim import memory
 from accelc.sim.activity import Recorder
 from accelc.sim.bounds import check_bounds, check_cores, check_dataflows, place
-from accelc.sim.direct import direct
+from accelc.sim.direct import SKIP, direct
 from accelc.sim.dispatch import HOST, STREAM, is_wide
 from accelc.sim.dispatch import execute as execute_rows
 from accelc.sim.host import run_host
 from accelc.sim.kept import Kept
 from accelc.sim.literal import Literal
 from accelc.sim.packing import pack, run_one
-from accelc.sim.ports import Array, Bytes, read_port, values_of, write_inputs
+from accelc.sim.ports import Array, Bytes, read_port, values_of, windows, write_inputs
 from accelc.sim.stream import run_stream
 from accelc.sim.threads import Crew
+
+Ints = npt.NDArray[np.int64]
+
+LEAST_WIDTH = 3  # operands of what threads meet at (see accelc.sim.threads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +62,25 @@ def execute(program: Program, chip: Chip, inputs: Mapping[str, Array]) -> Values
 
 
 class Code(NamedTuple):
-    """What is executed: opcodes and decoded operands, and the memories of each core that they address."""
+    """What is executed: opcodes and decoded operands, and the memories of each core that they address.
 
-    opcodes: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+    `positions` are the program's instructions that these are, `turns` where they go on to another core.
+    """
+
+    opcodes: Ints
+    rows: Ints
     memories: tuple[Memory, ...]
+    cores: Ints
+    positions: Ints
+    turns: Ints
+
+
+def _code(opcodes: Ints, rows: Ints, memories: tuple[Memory, ...], cores: Ints, positions: Ints) -> Code:
+    """Return the code of the instructions at some positions, with no wider rows than they need."""
+    opcodes, cores = opcodes[positions], cores[positions]
+    width = max((len(TABLE[opcode].fields) for opcode in np.unique(opcodes).tolist()), default=0)
+    held = np.ascontiguousarray(rows[positions, : max(width, LEAST_WIDTH)])
+    return Code(opcodes, held, memories, cores, positions, np.flatnonzero(np.diff(cores)) + 1)
 
 
 class Machine:
@@ -78,16 +97,23 @@ class Machine:
         opcodes = program.opcodes
         self._wide = is_wide(opcodes)
         self._packed = pack(program.streams, program.dram_bytes) if program.streams else None
-        self._cores = program.cores
-        self._turns = np.flatnonzero(np.diff(self._cores)) + 1  # where the program goes on to another core
         self._memories = memory.allocate(program, chip)
+        dram = self._memories[0].dram
+        self._inputs, self._outputs = windows(dram, program.inputs), windows(dram, program.outputs)
         check_bounds(program, program.rows, self._memories[0])
         check_dataflows(program, opcodes, program.rows, chip)
-        check_cores(program, self._cores, chip)
-        self._plain = Code(opcodes, program.rows, self._memories)
+        cores = program.cores
+        check_cores(program, cores, chip)
         memories, shift = memory.reaching(self._memories, chip)
-        self._direct = Code(*direct(program, opcodes, self._cores, chip, shift), memories)
+        opcodes, rows = direct(program, opcodes, cores, chip, shift)
+        self._direct = _code(opcodes, rows, memories, cores, np.flatnonzero(opcodes != SKIP))
         self._crew = Crew(self._direct.opcodes, self._direct.rows, threads, self._packed) if threads > 1 else None
+
+    @cached_property
+    def _plain(self) -> Code:
+        """Return all instructions as they are, for those who look at buffers."""
+        p = self.program
+        return _code(p.opcodes, p.rows, self._memories, p.cores, np.arange(len(p.opcodes)))
 
     def run(
         self,
@@ -103,11 +129,11 @@ class Machine:
         """
         dram = self._memories[0].dram
         memory.clear(self._memories, self.program.constants.size)
-        write_inputs(dram, self.program.inputs, inputs)
-        self._code = self._direct if literal is None and recorder is None else self._plain  # those two look at buffers
+        write_inputs(dram, self.program.inputs, inputs, self._inputs)
+        self._code = self._direct if literal is None and recorder is None else self._plain
         kept = self._execute(keep, literal, recorder)
         ports = self.program.outputs
-        integers = {port.name: read_port(dram, port) for port in ports}
+        integers = {port.name: read_port(dram, port, self._outputs[port.name]) for port in ports}
         return Values({port.name: values_of(port, integers[port.name]) for port in ports}, integers, dram, kept)
 
     def _execute(
@@ -116,7 +142,8 @@ class Machine:
         """Execute to the end, stopping where a region is complete: later instructions may reuse its bytes."""
         kept, at = Kept(), 0
         for region in sorted(keep, key=lambda region: region.complete):
-            at = self._advance(at, region.complete, literal, recorder)
+            complete = int(np.searchsorted(self._code.positions, region.complete))
+            at = self._advance(at, complete, literal, recorder)
             if region.port is not None:
                 on_chip, dram = self._memories[0].act, self._memories[0].dram  # maps are held by the first core
                 held = on_chip if region.port.space == "act" else dram
@@ -130,7 +157,7 @@ class Machine:
         seen = _within(recorder.positions, at, last) if recorder else set()
         for stop in sorted(macs | seen):
             at = self._interpret(at, stop)
-            own = self._memories[self._cores[stop]]
+            own = self._memories[self._code.cores[stop]]
             opcode, row = int(self._code.opcodes[stop]), self._code.rows[stop]
             if recorder and stop in seen:
                 recorder.see(opcode, row, own, stop)
@@ -141,16 +168,17 @@ class Machine:
 
     def _interpret(self, at: int, last: int) -> int:
         """Execute instructions `at` to `last` - 1, core after core; return the index of the next."""
-        for turn in self._turns[(self._turns > at) & (self._turns < last)].tolist():
+        turns = self._code.turns
+        for turn in turns[(turns > at) & (turns < last)].tolist():
             at = self._interpret_core(at, turn)
         return self._interpret_core(at, last)
 
     def _interpret_core(self, at: int, last: int) -> int:
         """Execute instructions of one core by their definitions' kernels; return the index of the next."""
-        opcodes, rows, memories = self._code
+        opcodes, rows, memories, cores, *_ = self._code
         reals = rows.view(np.float32)
         while at < last:
-            own = memories[self._cores[at]]
+            own = memories[cores[at]]
             if self._crew is not None and self._code is self._direct:
                 why, at = self._crew.execute(own, at, last, wide=self._wide)
             else:
@@ -167,13 +195,13 @@ class Machine:
         known = len(program.streams) if streams else len(program.hosts)
         if index >= known:
             kind = "streams" if streams else "host operators"
-            raise MachineError(f"{place(program, at)}: the program has {known} {kind}")
+            raise MachineError(f"{place(program, int(self._code.positions[at]))}: the program has {known} {kind}")
         if not streams:
             run_host(dram, program.hosts[index])
         elif self._packed is None or not run_one(dram, self._packed, index):
             run_stream(dram, program.streams[index])
 
 
-def _within(positions: npt.NDArray[np.int64], first: int, last: int) -> set[int]:
+def _within(positions: Ints, first: int, last: int) -> set[int]:
     """Return the positions from `first` to `last` - 1."""
     return set(positions[(positions >= first) & (positions < last)].tolist())

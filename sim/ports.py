@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,16 @@ Bytes = npt.NDArray[np.uint8]
 RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-2147483648, 2147483647)}
 EXCESS = {"int8": 128, "uint8": 0}
 WORDS = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
+NONE: Mapping[str, Bytes] = MappingProxyType({})
 
 
-def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]) -> None:
-    """Put every input in its place; raise InputError for a name, shape or dtype that does not fit, or a NaN."""
+def write_inputs(
+    dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array], places: Mapping[str, Bytes] = NONE
+) -> None:
+    """Put every input in its place; raise InputError for a name, shape or dtype that does not fit, or a NaN.
+
+    `places` are the ports' `windows` where they are known already.
+    """
     known = {port.name: port for port in ports}
     listed = ", ".join(f"'{name}'" for name in known)
     for name in inputs:
@@ -35,7 +42,7 @@ def write_inputs(dram: Bytes, ports: Iterable[Port], inputs: Mapping[str, Array]
         if port.dtype == "float32" and port.stored in EXCESS:
             write_quantized(dram, port, _checked(port, inputs[name]))
         else:
-            write_port(dram, port, integers_of(port, inputs[name]))
+            write_port(dram, port, integers_of(port, inputs[name]), places.get(name))
 
 
 def integers_of(port: Port, values: Array) -> Array:
@@ -60,11 +67,10 @@ def _checked(port: Port, values: Array) -> Array:
 
 def _narrowed(port: Port, array: Array) -> Array:
     """Return integers in the port's stored type; raise InputError for one that 32 bits do not hold."""
-    if port.stored == "int32" and array.dtype != np.int32 and array.size:
-        low, high = RANGES["int32"]
-        if array.dtype != np.bool_ and (array.min() < low or array.max() > high):
-            raise InputError(f"'{port.name}' holds {array.min()} to {array.max()}; the chip's integers have 32 bits")
-    return array.astype(port.stored, copy=False)
+    held = array.astype(port.stored, copy=False)
+    if port.stored == "int32" and (held != array).any():
+        raise InputError(f"'{port.name}' holds {array.min()} to {array.max()}; the chip's integers have 32 bits")
+    return held
 
 
 def quantize(port: Port, real: Array) -> Array:
@@ -84,15 +90,16 @@ def dequantize(port: Port, integers: Array) -> Array:
     return (integers.astype(np.int64) - port.zero_point).astype(np.float32) * np.float32(port.scale)
 
 
-def write_port(dram: Bytes, port: Port, integers: Array) -> None:
-    """Write integers of the model's shape to the port's place in DRAM."""
+def write_port(dram: Bytes, port: Port, integers: Array, place: Bytes | None = None) -> None:
+    """Write integers of the model's shape to the port's place in DRAM, its `window`."""
     n, h, w, c = port.extents
     pixels = integers.reshape(n, c, h, w).transpose(0, 2, 3, 1)
+    held = window(dram, port) if place is None else place
     if port.stored in WORDS:
-        window(dram, port)[...] = np.ascontiguousarray(pixels, WORDS[port.stored]).view(np.uint8)
+        held[...] = np.ascontiguousarray(pixels, WORDS[port.stored]).view(np.uint8)
     else:
         # An int8 value plus 128 is the same byte with its top bit turned.
-        np.bitwise_xor(pixels.view(np.uint8), np.uint8(EXCESS[port.stored]), out=window(dram, port))
+        np.bitwise_xor(pixels.view(np.uint8), np.uint8(EXCESS[port.stored]), out=held)
 
 
 def write_quantized(dram: Bytes, port: Port, real: Array) -> None:
@@ -105,9 +112,9 @@ def write_quantized(dram: Bytes, port: Port, real: Array) -> None:
     quantize_into(pixels, float(port.scale), low, high, port.zero_point, EXCESS[port.stored], *place)
 
 
-def read_port(dram: Bytes, port: Port) -> Array:
-    """Return the integers at the port's place in DRAM, in the model's shape and the stored type."""
-    held = window(dram, port)
+def read_port(dram: Bytes, port: Port, place: Bytes | None = None) -> Array:
+    """Return the integers at the port's place in DRAM, its `window`, in the model's shape and the stored type."""
+    held = window(dram, port) if place is None else place
     if port.stored in WORDS:
         # A copy: what was read must not change when the machine reuses the bytes.
         pixels = held.copy().view(WORDS[port.stored]).astype(port.stored, copy=False)
@@ -126,6 +133,11 @@ def values_of(port: Port, integers: Array) -> Array:
     if port.dtype == "float32" and port.stored != "float32":
         return dequantize(port, integers)
     return integers.astype(port.dtype, copy=False)
+
+
+def windows(dram: Bytes, ports: Iterable[Port]) -> dict[str, Bytes]:
+    """Return the `window` of each port by its name."""
+    return {port.name: window(dram, port) for port in ports}
 
 
 def window(dram: Bytes, port: Port) -> Bytes:

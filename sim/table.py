@@ -2,11 +2,13 @@
 
 The ranges that an instruction touches are checked against the memories; from them come the banks it holds and, of a
 transfer, the runs of bytes it moves. What it waits for are tokens, resolved to the instructions that fulfill them.
+Cycles and events are those of the clauses. All of it follows from the words and the chip, and is kept with the program.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +16,14 @@ import numpy.typing as npt
 from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import TABLE, Queue, by_name
+from accelc.isa import events as ev
 from accelc.program import Program
-from accelc.sim import clauses, dma
+from accelc.sim import clauses, dma, dram
+from accelc.sim.bounds import check_cores, check_dataflows
 from accelc.sim.dma import NEVER
 from accelc.sim.jit import entry, step
 from accelc.sim.transfers import ABSENT, ORIGIN, places_of, write_move
-from accelc.sim.units import PER_CORE, SHARED, fence_of
+from accelc.sim.units import PER_CORE, SHARED, fence_of, units_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -30,6 +34,64 @@ NOBODY = -1  # in a NEED column: no instruction to wait for
 NEXT, DURATION, NEED, FENCE, HELD, MOVE = 0, 1, 2, 8, 9, 12
 WIDTH = MOVE + dma.MOVE_FIELDS
 assert NEED + QUEUES == FENCE
+
+
+class Given(NamedTuple):
+    """What is given before time is played.
+
+    Of each instruction its unit, its compute, fill/drain and weight-load cycles (`parts`) and its row of the table; the
+    state at cycle 0; of each layer the counts [events.NAMES] that the clauses state.
+    """
+
+    units: Ints
+    parts: Ints
+    table: Ints
+    state: Ints
+    counts: Ints
+
+
+def given_of(program: Program, chip: Chip) -> Given:
+    """Return what is given of a program's instructions, worked out once for each chip.
+
+    Raise MachineError for an opcode, a dataflow, a core or an address that the chip does not have.
+    """
+    known = program.given
+    if chip.fingerprint not in known:
+        known[chip.fingerprint] = _given(program, chip)
+    found: Given = known[chip.fingerprint]
+    return found
+
+
+def _given(program: Program, chip: Chip) -> Given:
+    opcodes, rows = program.opcodes, program.rows
+    if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
+        raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
+    check_dataflows(program, opcodes, rows, chip)
+    check_cores(program, program.cores, chip)
+    parts = np.zeros((len(opcodes), 3), np.int64)
+    clauses.cycles(opcodes, rows, chip.timing, parts)
+    units = units_of(program.queues, program.cores, chip.cores)
+    counts = np.zeros((max(len(program.layers), 1), len(ev.NAMES)), np.int64)
+    clauses.events(opcodes, rows, program.layer_rows, chip.timing, counts)
+    table = tabulate(program, chip, parts, units)
+    return Given(units, parts, table, opening(units, chip, table), counts)
+
+
+def opening(units: Ints, chip: Chip, table: Ints) -> Ints:
+    """Link the instructions of each unit in the table's NEXT column; return the state at cycle 0."""
+    c = chip.timing
+    state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
+    dram.set_up(state, c)
+    dma.set_up(state, chip)
+    _link(units, state, table)
+    return state
+
+
+@entry
+def _link(units: Ints, state: Ints, table: Ints) -> None:
+    for i in range(len(units) - 1, -1, -1):
+        table[i, NEXT] = state[dma.HEAD + units[i]]
+        state[dma.HEAD + units[i]] = i
 
 
 def tabulate(program: Program, chip: Chip, parts: Ints, units: Ints) -> Ints:

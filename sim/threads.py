@@ -139,6 +139,8 @@ def parts_of(opcodes: Ints, rows: Ints, count: int, packed: Packed | None = None
     cut_codes, cut_rows = [code.copy() for code in codes], [each.copy() for each in made]
     for name, rules in RULES.items():
         at = np.flatnonzero(opcodes == by_name(name).opcode)
+        if not at.size:
+            continue  # rows need not be as wide then
         kind = _Kind(name, rows[at])
         shares = np.array([kind.shares(rule, count) for rule in rules])
         for k, rule in enumerate(rules):

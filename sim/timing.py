@@ -32,11 +32,11 @@ from accelc.chip import Chip
 from accelc.errors import MachineError
 from accelc.isa import Queue
 from accelc.program import Program
-from accelc.sim import clauses, dma, dram
-from accelc.sim.bounds import check_cores, check_dataflows
+from accelc.sim import dma
 from accelc.sim.deadlock import explain
 from accelc.sim.dma import (
     AWAITED,
+    AWAITED_OF,
     BEGAN,
     CORES,
     DONE,
@@ -53,12 +53,12 @@ from accelc.sim.dma import (
     VECTOR,
 )
 from accelc.sim.jit import entry, step
-from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, tabulate
-from accelc.sim.units import PER_CORE, SHARED, unit_count, units_of
+from accelc.sim.table import DURATION, FENCE, HELD, MOVE, NEED, NEXT, NOBODY, QUEUES, given_of, opening
+from accelc.sim.units import PER_CORE, SHARED
 
 Ints = npt.NDArray[np.int64]
 
-# Columns of the table of outcomes; END is -1 until the instruction is complete.
+# Columns of the table of outcomes.
 START, END, READY, BLOCKER, CYCLES_STOLEN, BURSTS, ACTIVATES, REQUESTED = range(8)
 OUTCOMES = 8
 
@@ -146,21 +146,17 @@ def time_program(program: Program, chip: Chip, measured: Ints | None = None) -> 
 
     `measured` are cycles of MAC instructions from the literal array (-1 elsewhere) that replace the closed forms'.
     """
-    opcodes, rows, core = program.opcodes, program.rows, program.cores
-    if unknown := set(np.flatnonzero(np.bincount(opcodes)).tolist()) - set(clauses.KNOWN):
-        raise MachineError(f"no clause times opcode {min(unknown):#04x}: run python -m accelc.sim.generate_clauses")
-    check_dataflows(program, opcodes, rows, chip)
-    check_cores(program, core, chip)
-    parts = np.zeros((len(opcodes), 3), np.int64)
-    clauses.cycles(opcodes, rows, chip.timing, parts)
+    given = given_of(program, chip)
+    parts, table = given.parts, given.table
     if measured is not None:
-        parts[:, 0] += np.where(measured < 0, 0, measured - parts.sum(axis=1))
-    units = units_of(program.queues, core, chip.cores)
-    outcomes, now = play(tabulate(program, chip, parts, units), units, chip)
-    if (outcomes[:, END] < 0).any():
-        raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, now))
-    last = int(outcomes[:, END].max(initial=0))
-    return Timeline(last, program.queues, core, parts, outcomes, chip.timing.dram_burst_bytes)
+        more = np.where(measured < 0, 0, measured - parts.sum(axis=1))
+        parts, table = parts.copy(), table.copy()
+        parts[:, 0] += more
+        table[:, DURATION] += more
+    outcomes, state = _play(table, given.units, given.state.copy())
+    if _is_stuck(state):
+        raise MachineError(explain(program.words, chip.cores, outcomes[:, END] >= 0, int(state[NOW])))
+    return Timeline(int(state[NOW]), program.queues, program.cores, parts, outcomes, chip.timing.dram_burst_bytes)
 
 
 def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
@@ -168,31 +164,22 @@ def play(table: Ints, units: Ints, chip: Chip) -> tuple[Ints, int]:
 
     NEXT need not be filled in. What has not run then has no END.
     """
-    outcomes, state = np.empty((len(table), OUTCOMES), np.int64), _state(chip)
-    _link(units, state, table, outcomes)
-    _run(state, table, outcomes)
+    outcomes, state = _play(table, units, opening(units, chip, table))
     return outcomes, int(state[NOW])
 
 
-def _state(chip: Chip) -> Ints:
-    """Return the state at cycle 0."""
-    c = chip.timing
-    state = np.zeros(dma.RINGS_AT + 4 * c.cores * c.dma_outstanding, np.int64)
-    dram.set_up(state, c)
-    dma.set_up(state, chip)
-    state[HEAD : HEAD + unit_count(c.cores)] = -1
-    return state
+def _play(table: Ints, units: Ints, state: Ints) -> tuple[Ints, Ints]:
+    """Return the outcomes and the state at the end of what begins in a state."""
+    outcomes = np.empty((len(table), OUTCOMES), np.int64)
+    _run(state, table, outcomes)
+    if _is_stuck(state):
+        outcomes[np.arange(len(units)) > state[LAST + units]] = -1
+    return outcomes, state
 
 
-@entry
-def _link(units: Ints, state: Ints, table: Ints, outcomes: Ints) -> None:
-    """Link the instructions of each queue in the table's NEXT column, and note that nothing has come out yet."""
-    for i in range(len(units) - 1, -1, -1):
-        table[i, NEXT] = state[HEAD + units[i]]
-        state[HEAD + units[i]] = i
-        for k in range(OUTCOMES):
-            outcomes[i, k] = -1 if k <= BLOCKER else 0
-        outcomes[i, REQUESTED] = table[i, MOVE + dma.MOVE_FIELDS - 1]
+def _is_stuck(state: Ints) -> bool:
+    """Say whether a unit has instructions left."""
+    return bool((state[HEAD:LAST] >= 0).any())
 
 
 @entry
@@ -209,25 +196,27 @@ def _run(s: Ints, table: Ints, out: Ints) -> None:
 def _take_all(s: Ints, table: Ints, out: Ints, cores: int) -> None:
     _start_all(s, table, out, cores)
     while True:
-        _serve_until_done(s, cores)
-        u = _earliest(s, cores)
-        if s[DONE + u] == NEVER:
+        now = _serve_until_done(s, cores)
+        if now == NEVER:
             return
-        s[NOW] = s[DONE + u]
-        while s[DONE + u] == s[NOW]:
-            _complete(s, out, u)
-            u = _earliest(s, cores)
+        s[NOW] = now
+        for u in range(PER_CORE * cores + SHARED):
+            if s[DONE + u] == now:
+                _complete(s, out, u)
         _start_all(s, table, out, cores)
 
 
 @step
-def _serve_until_done(s: Ints, cores: int) -> None:
-    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports."""
+def _serve_until_done(s: Ints, cores: int) -> int:
+    """Serve the requests made before the next completion; let the bursts that pass until then steal their ports.
+
+    Return when that is.
+    """
     watched = 0
     for e in range(2 * cores):
         if dma.can_steal(s, e):
             watched |= 1 << e
-    until = s[DONE + _earliest(s, cores)]
+    until = _soonest(s, cores)
     while True:
         first = _first_to_ask(s, cores)
         asked = s[REQUEST + first]
@@ -236,10 +225,10 @@ def _serve_until_done(s: Ints, cores: int) -> None:
             if (watched >> e) & 1:
                 changed |= dma.steal(s, e, min(until, asked))
         if changed:
-            until = s[DONE + _earliest(s, cores)]
+            until = _soonest(s, cores)
             continue
         if asked >= until:
-            return
+            return until
         limit = asked + 1 if (watched >> first) & 1 else min(until, _others_ask(s, first, cores))
         dma.serve(s, first, limit)
         until = min(until, s[DONE + dma.unit_of(first)])
@@ -266,14 +255,12 @@ def _others_ask(s: Ints, first: int, cores: int) -> int:
 
 
 @step
-def _earliest(s: Ints, cores: int) -> int:
-    """Return the unit whose instruction completes first; of several in one cycle the first in order."""
-    best = 0
+def _soonest(s: Ints, cores: int) -> int:
+    """Return when the next instruction completes."""
     soonest = s[DONE]
     for u in range(1, PER_CORE * cores + SHARED):
-        if s[DONE + u] < soonest:
-            best, soonest = u, s[DONE + u]
-    return best
+        soonest = min(soonest, s[DONE + u])
+    return soonest  # type: ignore[no-any-return]
 
 
 @step
@@ -287,9 +274,10 @@ def _start_all(s: Ints, table: Ints, out: Ints, cores: int) -> None:
 @step
 def _is_ready(s: Ints, table: Ints, out: Ints, u: int, cores: int) -> bool:
     """Say whether all that unit u's next instruction waits for is complete, and note since when and by whom."""
-    if s[AWAITED + u] >= 0 and out[s[AWAITED + u], END] < 0:
+    if s[AWAITED + u] > s[LAST + s[AWAITED_OF + u]]:
         return False
     i = s[HEAD + u]
+    own = u & ~3 if u < PER_CORE * cores else 0
     blocker = s[LAST + u]
     ready = out[blocker, END] if blocker >= 0 else 0
     for r in range(QUEUES):
@@ -298,8 +286,9 @@ def _is_ready(s: Ints, table: Ints, out: Ints, u: int, cores: int) -> bool:
             continue
         if j == NEVER:
             return False
-        if out[j, END] < 0:
-            s[AWAITED + u] = j
+        of = r + (own if r < PER_CORE else PER_CORE * (cores - 1))
+        if j > s[LAST + of]:  # a unit's instructions complete in order
+            s[AWAITED_OF + u], s[AWAITED + u] = of, j
             return False
         if out[j, END] >= ready:
             ready = out[j, END]
@@ -361,15 +350,17 @@ def _complete(s: Ints, out: Ints, u: int) -> None:
     s[RUNNING + u] = -1
     s[LAST + u] = i
     s[DONE + u] = NEVER
+    out[i, CYCLES_STOLEN] = s[STOLEN + u]
     core, q = u >> 2, u & 3
+    if q < MAC and u < PER_CORE * s[CORES]:
+        at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
+        for column, held in ((BURSTS, dma.ISSUED), (ACTIVATES, dma.ACTIVATES), (REQUESTED, dma.TOTAL)):
+            out[i, column] = s[at + held]
+        return
+    for column in (BURSTS, ACTIVATES, REQUESTED):
+        out[i, column] = 0
     if u >= PER_CORE * s[CORES]:
         return
-    if q < MAC:
-        at = dma.ENGINES + (2 * core + q) * dma.ENGINE_WIDTH
-        out[i, BURSTS] = s[at + dma.ISSUED]
-        out[i, ACTIVATES] = s[at + dma.ACTIVATES]
-        return
-    out[i, CYCLES_STOLEN] = s[STOLEN + u]
     for b in range(3):
         s[HOLD + HOLD_WIDTH * core + 4 * (q - MAC) + b] = 0
     dma.update_full(s, core)

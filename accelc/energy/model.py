@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,6 @@ from accelc.errors import ChipError
 from accelc.isa import events as ev
 
 Ints = npt.NDArray[np.int64]
-Reals = npt.NDArray[np.float64]
 
 COMPONENTS = (
     "mac",
@@ -60,7 +60,7 @@ COMPONENTS = (
 ACC_WORD_BYTES = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prices:
     """What a chip's events cost by its table, worked out once for any number of counts."""
 
@@ -80,13 +80,18 @@ class Prices:
         `activity` is the row [activity.COLUMNS] of the layer or run that the counts are of.
         """
         held = counts if activity is None else counts - spared(self.chip, activity)
-        return self.energies(held[None], np.array([cycles]), np.array([host_seconds]))[0]
+        return {name: float(joules) for name, joules in self._joules(held.tolist(), cycles, host_seconds).items()}
 
     def energies(
         self, counts: Ints, cycles: Ints, host_seconds: npt.NDArray[np.float64]
     ) -> list[dict[str, float]]:
         """Return the joules by component of each row of counts [rows, events.NAMES], less what was spared."""
-        n = counts.T
+        columns = self._joules(counts.T, cycles, host_seconds)
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def _joules(self, n: Any, cycles: Any, host_seconds: Any) -> dict[str, Any]:
+        """Return joules by component of counts [events.NAMES], each a number or a column of them."""
         picojoules = {
             "mac": n[ev.MAC] * self.mac_pj,
             "registers": self._registers(n),
@@ -99,11 +104,9 @@ class Prices:
         seconds = cycles / (self.chip.clock_mhz * 1e6)
         joules = {name: value * 1e-12 for name, value in picojoules.items()}
         passing = {name: watts * seconds for name, watts in self.powers_w.items()}
-        columns = joules | passing | {"host": self.chip.host.power_w * host_seconds}
-        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        return joules | passing | {"host": self.chip.host.power_w * host_seconds}
 
-    def _registers(self, n: Ints) -> Reals:
+    def _registers(self, n: Any) -> Any:
         """Return the energy of the PEs' registers and register files, in pJ."""
         words = (
             n[ev.PE_ACT_READ] + n[ev.PE_ACT_WRITE],
@@ -111,9 +114,9 @@ class Prices:
             n[ev.PE_PSUM_READ] + n[ev.PE_PSUM_WRITE],
         )
         act, wgt, psum = (count * bits * pj for count, (bits, pj) in zip(words, self.register_pj, strict=True))
-        return np.asarray(act + wgt + psum)
+        return act + wgt + psum
 
-    def _buffers(self, n: Ints) -> Mapping[str, Reals]:
+    def _buffers(self, n: Any) -> Mapping[str, Any]:
         word_bytes = ACC_WORD_BYTES * psum_bits(self.chip) / self.chip.array.accumulator_bits
         moved = {
             "act_buffer": n[ev.ACT_READ_BYTES] + n[ev.ACT_WRITE_BYTES],
@@ -123,8 +126,19 @@ class Prices:
         return {name: moved[name] * pj for name, pj in self.buffer_pj.items()}
 
 
+_latest: dict[str, Prices] = {}
+"""The prices worked out last for a chip of each name."""
+
+
 def prices_of(chip: Chip) -> Prices:
-    """Return a chip's prices; raise ChipError for a bad table."""
+    """Return a chip's prices, worked out once; raise ChipError for a bad table."""
+    held = _latest.get(chip.name)
+    if held is None or (held.chip is not chip and held.chip != chip):
+        held = _latest[chip.name] = _prices(chip)
+    return held
+
+
+def _prices(chip: Chip) -> Prices:
     table, b = load_table(chip.energy), chip.buffers
     buffers = {"act_buffer": b.act or b.unified, "wgt_buffer": b.wgt or b.unified, "acc_buffer": b.acc}
     return Prices(
@@ -163,9 +177,8 @@ def psum_bits(chip: Chip) -> int:
     return chip.array.stored_psum_bits or chip.array.accumulator_bits
 
 
-def _hop_bits(chip: Chip, n: Ints) -> Ints:
-    bits: Ints = (n[ev.HOP_ACT] + n[ev.HOP_WGT]) * chip.array.operand_bits + n[ev.HOP_PSUM] * psum_bits(chip)
-    return bits
+def _hop_bits(chip: Chip, n: Any) -> Any:
+    return (n[ev.HOP_ACT] + n[ev.HOP_WGT]) * chip.array.operand_bits + n[ev.HOP_PSUM] * psum_bits(chip)
 
 
 def buffer_pj_per_byte(table: Table, buffer: Buffer) -> float:
@@ -204,9 +217,9 @@ def dram_entry(chip: Chip, table: Table) -> DramEntry:
     return table.dram[chip.dram.kind]
 
 
-def _dram(entry: DramEntry, n: Ints) -> Reals:
+def _dram(entry: DramEntry, n: Any) -> Any:
     bits = 8 * n[ev.DRAM_READ_BYTES] * entry.read.value + 8 * n[ev.DRAM_WRITE_BYTES] * entry.write.value
-    return np.asarray(bits + n[ev.DRAM_ACTIVATE] * entry.activate.value)
+    return bits + n[ev.DRAM_ACTIVATE] * entry.activate.value
 
 
 def leakage_watts(chip: Chip, table: Table) -> float:

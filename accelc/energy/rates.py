@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,8 +28,9 @@ def rates_of(chip: Chip) -> Rates:
     return rates_by(prices_of(chip))
 
 
+@lru_cache(maxsize=16)
 def rates_by(prices: Prices) -> Rates:
-    """Return the rates of a chip by its prices: as energy is linear in the counts, one event gives each."""
+    """Return the rates of a chip by its prices, worked out once; energy is linear in the counts, one event tells."""
     chip, events = prices.chip, len(ev.NAMES)
     # A row for each event, one for a cycle, one for a second of the host.
     counts, cycles = np.eye(events + 2, events, dtype=np.int64), np.zeros(events + 2, np.int64)

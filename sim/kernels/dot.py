@@ -30,20 +30,21 @@ WORDS = vector(I32, LANES)
 BYTES = vector(I8, 4 * LANES)
 FETCH_TO_L2 = I32(0), I32(2), I32(1)  # to read, into the second level, data
 HALVES = vector(I16, 2 * LANES)
-ARGS = 12  # to, to_col, act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes, ahead; accumulate
+ARGS = 15  # integers of a tile
 
 
 @emitted
 def dot(
     _typing: Any, _blocks: Any, _strip: Any, _to: Any, _to_col: Any, _act: Any, _act_col: Any, _taps_y: Any,
-    _taps_x: Any, _tap_row: Any, _tap_col: Any, _quads: Any, _weights: Any, _block_bytes: Any, _ahead: Any,
-    _accumulate: Any,
+    _taps_x: Any, _tap_row: Any, _tap_col: Any, _quads: Any, _weights: Any, _block_bytes: Any, _fetch: Any, _gap: Any,
+    _step: Any, _accumulate: Any,
 ) -> Any:
     """Accumulate `strip` (1 to STRIP) pixels x `blocks` (1 to BLOCKS, of one pixel LONE_BLOCKS) blocks of 16 channels.
 
     Then come integers: address of the sums, bytes between pixels' sums, address of the pixels, bytes between pixels,
-    taps_y, taps_x, tap_row, tap_col, depth/4, address of the weights, bytes between blocks, how far ahead of those
-    weights lie others to be fetched from memory (0: none), accumulate (0 or 1).
+    taps_y, taps_x, tap_row, tap_col, depth/4, address of the weights, bytes between blocks; of what is fetched from
+    memory meanwhile the address, how far behind it there is more, and how far on it is at the next quad (one pixel
+    fetches nothing: its products take no longer than its weights); accumulate (0 or 1).
     """
 
     def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
@@ -60,7 +61,7 @@ def dot(
         bd.position_at_end(done)
         return context.get_dummy_value()
 
-    return types.void(*([types.int64] * (ARGS + 3))), codegen
+    return types.void(*([types.int64] * (ARGS + 2))), codegen
 
 
 def _call(bd: ir.IRBuilder, strip: int, blocks: int, vnni: bool, args: list[ir.Value]) -> None:
@@ -82,7 +83,7 @@ def _tile(module: ir.Module, strip: int, blocks: int, vnni: bool) -> ir.Function
     name = f"accelc_dot_{strip}_{blocks}"
     if name in module.globals:
         return module.globals[name]
-    fn = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * (ARGS + 1)), name)
+    fn = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * ARGS), name)
     fn.linkage = "internal"
     fn.attributes.add("noinline")
     bd = ir.IRBuilder(fn.append_basic_block("entry"))
@@ -103,21 +104,24 @@ def _tile(module: ir.Module, strip: int, blocks: int, vnni: bool) -> ir.Function
 
 def _walk(bd: ir.IRBuilder, strip: int, blocks: int, vnni: bool, sums: list[ir.Value], args: list[ir.Value]) -> None:
     """Emit the loops over taps and depth."""
-    act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes, ahead = args
+    act, act_col, taps_y, taps_x, tap_row, tap_col, quads, weights, block_bytes, later, gap, step = args
     fetch = declare(bd.module, "llvm.prefetch.p0", ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
-    at_weights = bd.alloca(I64)
+    at_weights, at_later = bd.alloca(I64), bd.alloca(I64)
     bd.store(weights, at_weights)
+    bd.store(later, at_later)
     rows = [bd.mul(act_col, I64(r)) for r in range(strip)]
     with repeat(bd, taps_y) as ty:
-        line = bd.add(act, bd.mul(ty, tap_row))
+        row = bd.add(act, bd.mul(ty, tap_row))
         with repeat(bd, taps_x) as tx:
-            tap = bd.add(line, bd.mul(tx, tap_col))
+            tap = bd.add(row, bd.mul(tx, tap_col))
             with repeat(bd, quads) as k:
                 at = bd.load(at_weights)
                 w = [load(bd, bd.add(at, bd.mul(block_bytes, I64(v))), WORDS) for v in range(blocks)]
-                for v in range(blocks if strip > 1 else 0):  # one pixel's products take no longer than its weights
-                    later = bd.add(bd.add(at, ahead), bd.mul(block_bytes, I64(v)))
-                    bd.call(fetch, [bd.inttoptr(later, I8.as_pointer()), *FETCH_TO_L2])
+                if strip > 1:
+                    first = bd.load(at_later)
+                    for line in (first, bd.add(first, gap)):
+                        bd.call(fetch, [bd.inttoptr(line, I8.as_pointer()), *FETCH_TO_L2])
+                    bd.store(bd.add(first, step), at_later)
                 here = bd.add(tap, bd.shl(k, I64(2)))
                 for r in range(strip):
                     quad = load(bd, bd.add(here, rows[r]), I32)

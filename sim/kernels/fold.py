@@ -21,15 +21,16 @@ def fold_lines(lines: Array, code: int, found: Array) -> None:
         for i in range(lines.shape[0]):
             found[i] = _extreme(lines[i], code)
         return
-    # Four lines at a time: each takes its elements in order, none waits for the sums of another.
-    for i in range(0, lines.shape[0] - 3, 4):
-        a, b, c, d = lines[i, 0], lines[i + 1, 0], lines[i + 2, 0], lines[i + 3, 0]
+    # Four lines at a time: each takes its elements in order, none waits for the sums of another. Of the last four, some
+    # may be the last one again.
+    last = lines.shape[0] - 1
+    for i in range(0, last + 1, 4):
+        w, x, y, z = lines[i], lines[min(i + 1, last)], lines[min(i + 2, last)], lines[min(i + 3, last)]
+        a, b, c, d = w[0], x[0], y[0], z[0]
         for k in range(1, lines.shape[1]):
-            a, b = _joined(code, a, lines[i, k]), _joined(code, b, lines[i + 1, k])
-            c, d = _joined(code, c, lines[i + 2, k]), _joined(code, d, lines[i + 3, k])
-        found[i], found[i + 1], found[i + 2], found[i + 3] = a, b, c, d
-    for i in range(lines.shape[0] // 4 * 4, lines.shape[0]):
-        found[i] = _in_order(lines[i], code)
+            a, b = _joined(code, a, w[k]), _joined(code, b, x[k])
+            c, d = _joined(code, c, y[k]), _joined(code, d, z[k])
+        found[i], found[min(i + 1, last)], found[min(i + 2, last)], found[min(i + 3, last)] = a, b, c, d
 
 
 @kernel

@@ -9,6 +9,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 I64, I32, I16, I8, I1 = (ir.IntType(bits) for bits in (64, 32, 16, 8, 1))
 F32, F64 = ir.FloatType(), ir.DoubleType()
@@ -68,6 +69,38 @@ def repeat(bd: ir.IRBuilder, count: ir.Value) -> Iterator[ir.Value]:
     index.add_incoming(following, bd.block)
     bd.cbranch(bd.icmp_signed("<", following, count), head, after)
     bd.position_at_end(after)
+
+
+def _lent(kind: Any) -> tuple[Any, Callable[..., Any]]:
+    """Return signature and code of an array of a type at an address, which counts no references."""
+    populate: Any = populate_array
+    held = types.Array(kind, 1, "C")
+
+    def codegen(context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        array, size = context.make_array(held)(context, bd), I64(kind.bitwidth // 8)
+        data = bd.inttoptr(args[0], array.data.type)
+        populate(array, data=data, shape=[args[1]], strides=[size], itemsize=size, meminfo=None)
+        return array._getvalue()
+
+    return held(types.int64, types.int64), codegen
+
+
+@emitted
+def reals_at(_typing: Any, _address: Any, _count: Any) -> Any:
+    """Return `count` float32 at an integer address as an array that does not keep them alive."""
+    return _lent(types.float32)
+
+
+@emitted
+def words_at(_typing: Any, _address: Any, _count: Any) -> Any:
+    """Return `count` int32 at an integer address as an array that does not keep them alive."""
+    return _lent(types.int32)
+
+
+@emitted
+def bytes_at(_typing: Any, _address: Any, _count: Any) -> Any:
+    """Return `count` uint8 at an integer address as an array that does not keep them alive."""
+    return _lent(types.uint8)
 
 
 @emitted
@@ -152,6 +185,17 @@ def power_of_two(_typing: Any, _exponent: Any) -> Any:
         return bd.bitcast(bd.shl(bd.add(args[0], I64(1023)), I64(52)), F64)
 
     return types.float64(types.int64), codegen
+
+
+@emitted
+def raised(_typing: Any, _value: Any, _counter: Any) -> Any:
+    """Return a float64 times 2**n, n being the lowest 12 bits of the counter's, signed; exact in the normal range."""
+
+    def codegen(_context: Any, bd: ir.IRBuilder, _sig: Any, args: Any) -> Any:
+        value, counter = (bd.bitcast(x, I64) for x in args)
+        return bd.bitcast(bd.add(value, bd.shl(counter, I64(52))), F64)
+
+    return types.float64(types.float64, types.float64), codegen
 
 
 @emitted

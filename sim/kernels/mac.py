@@ -9,6 +9,8 @@ from accelc.sim.jit import kernel
 from accelc.sim.kernels.dot import BLOCKS, LONE_BLOCKS, STRIP, dot
 from accelc.sim.kernels.ir import address
 
+FETCHES = 8  # most strips that share in fetching the weights that follow: all at once would hold up other loads
+
 
 @kernel
 def conv(  # dataflow is a matter of time alone
@@ -33,18 +35,24 @@ def conv(  # dataflow is a matter of time alone
     to = address(m.acc) + 4 * acc
     pixels = address(m.act) + act
     weights = address(m.wgt) + wgt
+    pieces = max(1, min(rows * strips, FETCHES))
+    gap = most * block // pieces // 2
+    step = (gap * 64 + block - 1) // block
     for g in range(groups):
         for j in range(0, n // 16, most):
+            at = weights + (g * (n // 16) + j) * block
             for y in range(rows):
                 x = 0
                 for s in range(strips):
                     after = cols * (s + 1) // strips
+                    piece = y * strips + s
                     dot(
                         min(most, n // 16 - j), after - x,
                         to + 4 * ((y * cols + x) * acc_col + g * n + 16 * j), 4 * acc_col,
                         pixels + y * act_row + x * act_col + g * act_group, act_col,
                         taps_y, taps_x, tap_row, tap_col, depth // 4,
-                        weights + (g * (n // 16) + j) * block, block, most * block if x + y == 0 else 0, accumulate,
+                        at, block, at + (most * block + 2 * piece * gap if piece < pieces else 0), gap,
+                        step if piece < pieces else 0, accumulate,
                     )  # fmt: skip
                     x = after
 

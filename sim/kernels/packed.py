@@ -21,11 +21,12 @@ from accelc.sim.kernels.chain import (
     Floats,
     Ints,
     map_lines,
-    offset,
+    place_of,
     read_line,
     write_line,
 )
 from accelc.sim.kernels.fold import fold_lines
+from accelc.sim.kernels.ir import address, bytes_at, words_at
 
 PLAIN, MAP, FOLD, GATHER = range(4)  # what runs a stream; PLAIN: nothing here does
 # Of a stream: what runs it, its extents, its first tensor and step, how many of each, and the rows it gathers from.
@@ -76,26 +77,23 @@ def _fold(dram: Bytes, extents: Ints, places: Ints, code: int) -> None:
 @kernel
 def _gather(dram: Bytes, extents: Ints, places: Ints, scales: Floats, limits: Floats, rows: int) -> None:
     """Copy the row of the first tensor that each integer of the second names, quantized as the third is."""
-    work, made, at = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint8), places[1, ADDRESS]
-    spread = places[2].copy()
-    spread[ADDRESS] = 0  # of `made`
-    named = dram[at : at + 4 * extents[1]].view(np.int32)
+    work, made, memory = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.uint8), address(dram)
+    spread = places[2, KIND] == BYTES and places[2, STRIDES + 2] != 1
+    named = words_at(memory + places[1, ADDRESS], extents[1])
     for j in range(extents[1]):
         index: int = np.int64(named[j])  # type: ignore[assignment]
         row = min(max(index + rows if index < 0 else index, 0), rows - 1)
         for first in range(0, extents[2], BLOCK):
             count = min(BLOCK, extents[2] - first)
-            read_line(dram, places[0], offset(places[0], 0, row, first), scales[0], work, count)
-            at = offset(places[2], 0, j, first)
-            if places[2, KIND] == BYTES and places[2, STRIDES + 2] != 1:
-                write_line(made, spread, 0, scales[2], limits, work, count)
-                _spread(made, dram, places[2, ADDRESS] + at, places[2, STRIDES + 2], count)
-            else:
-                write_line(dram, places[2], at, scales[2], limits, work, count)
+            to = memory + place_of(places, 2, 0, j, first)
+            read_line(memory + place_of(places, 0, 0, row, first), places, 0, scales[0], address(work), count)
+            write_line(address(made) if spread else to, places, 2, scales[2], limits, address(work), count)
+            if spread:
+                _spread(made, bytes_at(to, (count - 1) * places[2, STRIDES + 2] + 1), places[2, STRIDES + 2], count)
 
 
 @kernel
-def _spread(made: Bytes, dram: Bytes, at: int, stride: int, count: int) -> None:
+def _spread(made: Bytes, to: Bytes, stride: int, count: int) -> None:
     """Copy bytes to places that do not follow each other."""
     for k in range(count):
-        dram[at + k * stride] = made[k]
+        to[k * stride] = made[k]

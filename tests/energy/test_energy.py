@@ -11,9 +11,9 @@ from accelc.chip import Chip, load_chip
 from accelc.chip.model import shipped
 from accelc.energy import COMPONENTS, Entry, energy_of, load_table, tables
 from accelc.energy.activity import spared
-from accelc.energy.model import buffer_pj_per_byte, leakage_watts, sram_pj_per_byte
+from accelc.energy.model import buffer_pj_per_byte, leakage_watts, prices_of, sram_pj_per_byte
 from accelc.energy.page import describe_energy
-from accelc.energy.rates import figures
+from accelc.energy.rates import figures, rates_of
 from accelc.energy.table import parse_table
 from accelc.errors import ChipError
 from accelc.isa import events as ev
@@ -103,6 +103,16 @@ def test_a_multiplier_grows_with_the_square_of_its_operands() -> None:
     for name, table, share in (("gemmini", "65nm", 0.25), ("eyeriss", "45nm", 4.0)):
         chip = Chip.model_validate(load_chip(name).model_dump(exclude_none=True) | {"energy": table})
         assert energy_of(chip, counts(mac=1), 0)["mac"] == pytest.approx(load_table(table).mac.value * share * 1e-12)
+
+
+def test_prices_are_kept_for_a_chip_and_not_for_its_name() -> None:
+    """Prices are worked out once for a chip; one of the same name with another figure has its own, and so in turn."""
+    hotter = changed("", "clock_power_w", 2.0)
+    assert hotter.name == EDGE.name
+    assert prices_of(EDGE) is prices_of(EDGE)
+    for chip in (EDGE, hotter, EDGE):
+        assert energy_of(chip, counts(), 10**9)["clock"] == pytest.approx(chip.clock_power_w)
+        assert rates_of(chip).passing_w["clock"] == pytest.approx(chip.clock_power_w)
 
 
 def test_buffers_are_priced_by_their_capacity() -> None:

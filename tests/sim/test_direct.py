@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from accelc.chip import load_chip
 from accelc.isa import Memory, Word
-from accelc.program import Operand, Program, StreamCall
+from accelc.program import Operand, Port, Program, Region, StreamCall
 from accelc.sim import memory
 from accelc.sim.direct import LOAD_WEIGHTS, SKIP, direct
 from accelc.sim.dispatch import END, HALT, execute
+from accelc.sim.machine import Machine
 from tests.sim.programs import program, word
 
 CONSTANTS = 2048
@@ -94,3 +95,15 @@ def test_values_do_not_depend_on_copies(chip_name: str, listed: list[Word]) -> N
     got = results(opcodes, rows, reaching[0])
     for a, b in zip(want, got, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_what_is_kept_is_read_where_it_is_complete_although_loads_before_it_are_left_out() -> None:
+    """A region that the program writes twice is read between; the loads of weights before that are not executed."""
+    chip, to = load_chip("edge"), CONSTANTS
+    words = [word("load_weights", src=0, dst=0, bytes=64)] * 2
+    words += [w for k in (0, 64) for w in (word("load", src=k, bytes=16), word("store", dst=to, bytes=16))]
+    code = replace(made(words, "edge"), fingerprint=chip.fingerprint)
+    port = Port("t", (16,), "uint8", "uint8", 1.0, 0, to, (1, 1, 1, 16), 16)
+    values = Machine(code, chip).run({}, [Region("t", to, 16, 0, 0, 4, port)])
+    np.testing.assert_array_equal(values.kept["t"], code.constants[:16])
+    np.testing.assert_array_equal(values.tensor(port), code.constants[64:80])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from accelc.chip import load_chip
@@ -101,6 +102,17 @@ def test_double_buffering_hides_the_shorter_side() -> None:
     words = [word("load", bytes=64), word("load", bytes=64), word("load", bytes=64)]
     words += [word("conv", {L: k}) for k in (1, 2, 3)]
     assert time_program(program(words), EDGE).start.tolist()[3:] == [57, 152, 247]
+
+
+def test_what_is_given_is_kept_for_each_chip_and_not_changed_by_measured_cycles() -> None:
+    """One program on two chips, then with its first conv measured as 7 cycles, then as at first."""
+    made, small = program([word("conv"), word("conv", {M: 1})]), chip_with(array={"rows": 16, "cols": 16})
+    ends = time_program(made, EDGE).end.tolist()
+    other = time_program(made, small).end.tolist()
+    assert other != ends
+    assert other == time_program(program([word("conv"), word("conv", {M: 1})]), small).end.tolist()
+    assert time_program(made, EDGE, np.array([7, -1])).end.tolist() == [7, ends[1] - ends[0] + 7]
+    assert time_program(made, EDGE).end.tolist() == ends
 
 
 def test_host_calls_take_their_seconds_and_halt_waits_for_all() -> None:
