@@ -31,7 +31,7 @@ def _of_speed(found: Mapping[str, Any]) -> Ratios:
     ratios: Ratios = {}
     for network in found["networks"]:
         ms = network["ms"]
-        parts = ("values", "timing", "energy")
+        parts = ("values", "timing", "energy", "tables")
         ratios |= {f"{network['name']}: {part} / ORT int8": ms[part] / ms["ort int8"] for part in parts}
     unit = found["networks"][0]["ms"]["ort int8"]
     return ratios | {f"{p['what']} / ORT int8": 1e3 * p["seconds"] / unit for p in found["processes"]}

@@ -43,7 +43,7 @@ def test_every_competitor_and_process_is_measured(tmp_path: Path) -> None:
     assert "run / ORT int8" in done.stdout
     found = json.loads(out.read_text())
     (network,) = found["networks"]
-    assert set(network["ms"]) == {"values", "timing", "energy", "ort int8", "ort float32"}
+    assert set(network["ms"]) == {"values", "timing", "energy", "tables", "ort int8", "ort float32"}
     assert all(ms > 0 for ms in network["ms"].values())
     assert min(network["sqnr_db"].values()) > 10
     stages, *commands = found["processes"]
