@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import tomllib
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -257,6 +258,13 @@ class Chip(_Part):
     def dram_bytes_per_cycle(self) -> float:
         """Return the data bus's peak rate."""
         return self.dram.burst_bytes / self.timing.dram_burst_cycles
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Chip:
+        """Return a copy with some values changed; what follows from them is worked out anew."""
+        made = super().model_copy(update=update, deep=deep)
+        for name in ("fingerprint", "timing"):
+            made.__dict__.pop(name, None)
+        return made
 
     @cached_property
     def fingerprint(self) -> str:

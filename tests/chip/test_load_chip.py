@@ -95,6 +95,15 @@ def test_what_is_no_chip_file_is_refused_with_the_shipped_names(tmp_path: Path) 
         load_chip(binary)
 
 
+def test_a_copy_takes_nothing_along_that_followed_from_what_it_changes() -> None:
+    edge = load_chip("edge")
+    known = edge.fingerprint, edge.timing
+    fast = edge.model_copy(update={"clock_mhz": 2 * edge.clock_mhz})
+    assert fast.fingerprint != known[0]
+    assert fast.timing.dram_burst_cycles > known[1].dram_burst_cycles
+    assert (edge.fingerprint, edge.timing) == known
+
+
 def changed(**values: object) -> Chip:
     return load_chip("edge").model_copy(update=values)
 
