@@ -24,7 +24,7 @@ from accelc.schedule.pieces import Piece, first_loaded, pieces_of, staying
 from accelc.schedule.split import Share, blocks_of, whole
 from accelc.schedule.stages import GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block, Tiling, footprint
+from accelc.schedule.tiling import Block, Tiling, footprint, stored_with
 from accelc.schedule.views import View, round_up
 
 
@@ -97,6 +97,7 @@ class TileStage:
         self.source_view = from_row(self._shaped(places.view(self.stage.source)), self.part.source)
         self.out_view = from_row(self.fold(places.view(self.stage.output)), self.part.out)
         self.after_piece: Callable[[], None] = lambda: None  # what a stage abreast does between pieces of array work
+        self._sums = -1, 0  # the first channel of the sums that are stored next, and where they lie
         self.result: Current | None = None  # where the last step leaves the tile at hand if the output is held
         self._claim_buffers()
         self._weights_at = 0
@@ -332,7 +333,7 @@ class TileStage:
     def _requantize(self, head: Layer, block: Block, size: tuple[int, int], acc: int, params: int) -> Current:
         result = self._tensor(head.outputs[0])
         raw = result.dtype == "int32"
-        dst = self.destination(-1, *size, 4 * block.count if raw else self.g.pitch(block.count))
+        dst = self._sums_place(block, size) if raw else self.destination(-1, *size, self.g.pitch(block.count))
         tiles = {"acc": Current(acc, *size, self._acc_col(block)), "dst": dst}
         common = {"n": block.count, "params": params}
         if raw:
@@ -346,6 +347,13 @@ class TileStage:
         common |= {"low": low + excess(result), "high": high + excess(result), "zero_point": stored_zero(result)}
         emit_pixels(self, name, tiles, **common)
         return dst
+
+    def _sums_place(self, block: Block, size: tuple[int, int]) -> Current:
+        """Return where a block's int32 sums go: behind those that are stored with them."""
+        first, _ = stored_with(self.g, self.t, self.share.channels, block)
+        if self._sums[0] != first:
+            self._sums = first, self.target(-1)
+        return Current(self._sums[1] + 4 * (block.first - first), *size, 4 * block.count)
 
     # --- to and from DRAM
 
@@ -406,8 +414,13 @@ class TileStage:
 
     def _store(self, block: Block, tile: MapTile, current: Current) -> None:
         view = self.out_view
+        first, last = stored_with(self.g, self.t, self.share.channels, block)
+        if not last:
+            return
+        self._sums = -1, 0
         sn, sh, sw = view.strides
-        size = block.count * view.element_bytes
+        before = (block.first - first) * view.element_bytes  # of what is stored with it
+        size = before + block.count * view.element_bytes
         whole = block.count == view.extents[3] and sw == current.pitch and view.contiguous
         self.emitter.emit(
             "store",
@@ -415,8 +428,8 @@ class TileStage:
             + tile.image * sn
             + tile.top * sh
             + tile.left * sw
-            + block.first * view.element_bytes,
-            src=current.at,
+            + first * view.element_bytes,
+            src=current.at - before,
             rows=current.rows,
             cols=current.cols,
             bytes=current.pitch if whole else size,

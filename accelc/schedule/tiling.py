@@ -19,6 +19,7 @@ from accelc.schedule.views import round_up
 SLACK = 64  # bytes after a tile that a read of four channels may touch
 WHOLE_KERNEL = 255  # more rows than a kernel has
 WIDE_MAP = 64  # columns
+STORE_BYTES = 2048  # of sums that are stored together
 PARAM_BYTES = 12  # bias, and scale or multiplier and shift, of one output channel
 
 
@@ -122,6 +123,29 @@ def kernel_cuts(g: Geometry, t: Tiling) -> list[tuple[int, int]]:
     return [(k, min(k + step, kernel)) for k in range(0, kernel, step)]
 
 
+def blocks_a_store(g: Geometry, t: Tiling) -> Count:
+    """Return how many blocks of output channels are stored together: several where they are int32 sums of one pixel.
+
+    Those of consecutive blocks lie side by side, on chip as in DRAM; while weights are loaded, a store of each would
+    open a row for a few bursts. Where they stay on chip, none is kept waiting.
+    """
+    if not g.raw_output or g.grouped or g.held.weights or g.batch * g.out[0] * g.out[1] != 1:
+        return 1
+    return most(1, least(STORE_BYTES // (4 * t.channels), -(-g.mid[2] // t.channels)))
+
+
+def stored_with(g: Geometry, t: Tiling, channels: tuple[int, int], block: Block) -> tuple[int, bool]:
+    """Return the first channel that is stored together with a block of a share of the channels.
+
+    Also return whether the block is the last of those.
+    """
+    count = int(blocks_a_store(g, t))
+    if count == 1:
+        return block.first, True
+    first = block.first - (block.first - channels[0]) % (count * t.channels)
+    return first, block.first + block.count in (first + count * t.channels, channels[1])
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What a tiling takes on chip: bytes of one slot of each kind, and the totals per buffer.
@@ -163,7 +187,7 @@ def footprint(g: Geometry, t: Tiling, tables: Count) -> Footprint:
     pitch = g.pitch(t.channels)
     slack = SLACK if t.slots > 1 or g.has_head else 0
     mid = mid_rows * mid_cols * pitch + slack
-    out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels) + slack
+    out = t.rows * t.cols * (pitch if not g.raw_output else 4 * t.channels * blocks_a_store(g, t)) + slack
     return Footprint(
         source=0 if g.held.source else src_rows * src_cols * g.pitch(source_channels(g, t)) + slack,
         mid=mid if g.pool is not None else 0,

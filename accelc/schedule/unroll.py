@@ -29,7 +29,7 @@ from accelc.schedule.search import StagePlan, step_table_bytes
 from accelc.schedule.split import Share, blocks_of, shares, whole
 from accelc.schedule.stages import CHANNEL_OPS, GLOBAL_OPS, WINDOW_OPS
 from accelc.schedule.stripes import Part
-from accelc.schedule.tiling import Block, Tiling
+from accelc.schedule.tiling import Block, Tiling, stored_with
 from accelc.schedule.transfer import Runs
 from accelc.schedule.vector import vector_cycles
 from accelc.schedule.views import round_up
@@ -102,6 +102,7 @@ class StageWork:
         self._others: dict[str, Map] = {}
         self.out = self._folded(machine.map_of(self.stage.output, part, part.out))
         self._piece: dict[Hashable, int] = {}
+        self._sums = -1, 0  # the first channel of the sums that are stored next, and where they lie
         area = plan.pins.places.get(index)
         self._pinned = None if area is None else machine.pinned.setdefault(area, Pinned(area[1]))
         self._staying = frozenset[Hashable]() if area is None else staying(self.g, self.t, area[2])
@@ -252,9 +253,18 @@ class StageWork:
             return made
         pooled = any(layer.op in POOLS for layer in layers[k + 1 :])
         rows, cols = _size(mid if pooled else (tile.rows, tile.cols))
-        at = self.mid if pooled else self.out_slots.claim(object())
-        each = 4 * block.count if self.g.raw_output else self.g.pitch(block.count)
+        if self.g.raw_output:
+            at, each = self._sums_place(block), 4 * block.count
+        else:
+            at, each = self.mid if pooled else self.out_slots.claim(object()), self.g.pitch(block.count)
         return Rows((Space.ACT, at, at + rows * cols * each), cols * each)
+
+    def _sums_place(self, block: Block) -> int:
+        """Return where a block's int32 sums go: behind those that are stored with them."""
+        first, _ = stored_with(self.g, self.t, self.share.channels, block)
+        if self._sums[0] != first:
+            self._sums = first, self.out_slots.claim(object())
+        return self._sums[1] + 4 * (block.first - first)
 
     def _other(self, step: Layer, block: Block, tile: Tile, mid: Area, use: _Use) -> None:
         """Add the second operand of an elementwise step to what is used; a single pixel is loaded once."""
@@ -269,10 +279,16 @@ class StageWork:
             use.reads[-1] = Rows(use.reads[-1].where)
 
     def _store(self, block: Block, tile: Tile, made: Range) -> None:
-        view = self.out.view
+        view, (space, low, high) = self.out.view, made
+        first, last = stored_with(self.g, self.t, self.share.channels, block)
+        if not last:
+            return
+        self._sums = -1, 0
         whole = block.count == view.extents[3] and view.contiguous
-        pixel = view.pitch if whole else block.count * view.element_bytes
-        self.work.move(STORE, self.out.runs((tile.image, tile.rows, tile.cols), block.first, pixel), made)
+        before = (block.first - first) * view.element_bytes  # of what is stored with it
+        pixel = view.pitch if whole else before + block.count * view.element_bytes
+        runs = self.out.runs((tile.image, tile.rows, tile.cols), first, pixel)
+        self.work.move(STORE, runs, (space, low - before, high))
 
     def _head(self, block: Block, ones: Sequence[Tile], mid: Area) -> list[list[Rows]]:
         """Write out the loads and the array's work of a tile; return the sums of each image and its parameters."""

@@ -6,9 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from accelc.chip import Chip, load_chip
 from accelc.compiler import Compiled, compile_stages
@@ -26,27 +24,15 @@ from accelc.schedule.tiling import Tiling
 from accelc.sim.timing import time_program
 from tests.schedule.test_cascade import differing
 from tests.schedule.test_mapping import scaled
+from tests.small_lstm import small_lstm
 
-HIDDEN, STEPS = 96, 5
 CHIP = scaled(load_chip("edge"), wgt=24 << 10)  # the recurrent weights take 36,864 bytes and parameters
 
 
 @pytest.fixture(scope="module")
 def lstm() -> Compiled:
     """An LSTM of five steps, quantized, whose recurrent weights do not fit the chip's weight buffer."""
-    rng, names = np.random.default_rng(0), ["w", "r"]
-    shapes = [(1, 4 * HIDDEN, 32), (1, 4 * HIDDEN, HIDDEN)]
-    constants = [
-        numpy_helper.from_array(rng.normal(0, 0.1, shape).astype(np.float32), name)
-        for name, shape in zip(names, shapes, strict=True)
-    ]
-    node = helper.make_node("LSTM", ["x", *names], ["y"], hidden_size=HIDDEN, name="lstm")
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [STEPS, 1, 32])]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [STEPS, 1, 1, HIDDEN])]
-    graph = helper.make_graph([node], "steps", inputs, outputs, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return compile_stages(model, CHIP)
+    return compile_stages(small_lstm(), CHIP)
 
 
 def planned(lstm: Compiled, chip: Chip = CHIP, **pin: object) -> Schedule:
