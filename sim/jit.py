@@ -104,11 +104,12 @@ def _compile(function: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..
 
 
 def _compile_cached(function: Callable[..., Any], types: tuple[Any, ...], folder: Path) -> Callable[..., Any]:
-    _remove(folder, keep_sound=True)
     dispatcher = _with_folder(function, folder)
+    own = Path(dispatcher.stats.cache_path)  # in `folder`, apart from what the same sources elsewhere left there
+    _remove(own, keep_sound=True)
     dispatcher.compile(types)
     if dispatcher.stats.cache_misses:
-        for path in _files(folder):
+        for path in _files(own):
             _sum(path)
     return dispatcher  # type: ignore[no-any-return]
 
