@@ -14,8 +14,8 @@ from accelc.sim.kept import LARGE_BYTES
 LONG_SECONDS = 5.0
 """Runs that take less are not announced."""
 
-# Rates of one core of an AMD EPYC of 2024, fitted to whole runs of 99 networks of the zoo: of half of them the seconds
-# are met within a third. Other machines differ by a factor that is the same for all networks.
+# Rates of one core of an AMD EPYC of 2024, fitted to the runs of 99 networks in benchmarks/zoo.json: of half of them
+# the seconds are met within a third. Other machines differ by a factor that is the same for all networks.
 _FLOAT_MACS = 25e9  # ONNX Runtime, float32
 _VALUE_MACS = 150e9  # the simulator's kernels
 _REFERENCE_MACS = 5e9  # the reference, its sums in float32 or float64

@@ -109,7 +109,8 @@ def _best(search: Search, dataflow: str, plans: tuple[StagePlan, ...]) -> Schedu
     found, refused = list[Schedule](), list[MappingError]()
     for holding, (made, kept) in _held(search, plans):
         try:
-            found += [_placed(search, dataflow, each) for each in _joined(holding, made, kept)]
+            for each in _joined(holding, made, kept):
+                found.append(_placed(search, dataflow, each))
         except MappingError as error:
             refused.append(error)
     if not found:

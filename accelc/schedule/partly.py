@@ -1,4 +1,4 @@
-"""Weights of which a part stays on chip: the first tiles do, the others are loaded by every stage that reads them."""
+"""Weights of which a part stays on chip: some tiles do, the others are loaded by every stage that reads them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _every(search: Search, plan: StagePlan, act_room: int, wgt_room: int, tiles:
 
 
 def _without(cost: Cost, loads: int, each: Transfer, burst_bytes: int) -> Cost:
-    """Return a stage's cost without so many of its loads, the first among them."""
+    """Return a stage's cost without so many of its loads; its first load of weights goes ahead of its source."""
     dma = cost.dma - loads * each.cycles
     longest = max(cost.mac, cost.vector, cost.dma)
     return replace(

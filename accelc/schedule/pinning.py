@@ -1,8 +1,8 @@
 """Weights that several stages share stay on chip between them: those of a recurrent layer, across its time steps.
 
 Weights are pinned in the order of how often they would be loaded again, as long as every stage that runs meanwhile
-still has a mapping in the rest of the weight buffer. Of weights that do not fit, the first tiles are pinned where that
-costs less, and each stage loads the others. A unified scratchpad pins nothing.
+still has a mapping in the rest of the weight buffer. Of weights that do not fit, some tiles are pinned where that costs
+less, and each stage loads the others. A unified scratchpad pins nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Pinning:
             self._add(shared, must=True)
 
     def pin_parts(self, coarser: int) -> None:
-        """Pin the first tiles of weights that are not pinned, with `coarser` times doubled channels where possible."""
+        """Pin some tiles of weights that are not pinned, with `coarser` times doubled channels where possible."""
         free = [at for at in self._free if not isinstance(self._asked(at), bool)]
         left = [at for at in free if at[0] not in self.pins.places]
         for at in sorted(left, key=lambda at: (self._asked(at) is None, -len(at), at[0])):
@@ -109,8 +109,8 @@ class _Pinning:
         assert plan.geometry is not None
         room = min(self.pins.floors.get(k, most) for k in range(readers[0], readers[-1] + 1))
         found = parts(self.search, plan, min(self.floors[k] for k in readers), room, asked)
-        large = [part for part in found if part.tiling.channels >= found[0].tiling.channels << coarser]
-        for part in large or found:
+        # Those of large tiles first, each in the order of their costs.
+        for part in sorted(found, key=lambda part: part.tiling.channels < found[0].tiling.channels << coarser):
             life = Life("", part.bytes, readers[0], readers[-1])
             yield _Shared(life, readers, plan.geometry, (part.tiling, part.cost))
 
